@@ -1,0 +1,7 @@
+//! kontalk-node: a Kontalk node in one binary.
+pub mod jid;
+pub mod limits;
+pub mod roster;
+pub mod router;
+pub mod stanza;
+pub mod xml;

@@ -1,0 +1,128 @@
+//! What bounds everything: the one table of sizes and times, token bucket, backoff with jitter, bounded map.
+//!
+//! A stranger can fill whatever has no limit. The table says beside each limit what it costs on the smallest board
+//! (512 MiB of memory); a new queue, map or attempt counter takes its bound from here.
+
+mod backoff;
+mod bounded_map;
+mod bucket;
+
+pub use backoff::Backoff;
+pub use bounded_map::BoundedMap;
+pub use bucket::{Buckets, TokenBucket};
+
+use std::net::{IpAddr, Ipv6Addr};
+use std::time::Duration;
+
+/// Bytes of one element before authentication; with TLS's own buffers a stranger stays under 64 KiB.
+pub const STRANGER_ELEMENT_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of one stanza after authentication. A key upload or a picture's thumbnail fits; 8 such at once are 2 MiB.
+pub const STANZA_BYTES_MAX: usize = 256 * 1024;
+/// Levels of one element.
+pub const STANZA_DEPTH_MAX: usize = 64;
+/// Bytes of an uploaded or presented OpenPGP key ring (protocol: 64 KiB).
+pub const RING_BYTES_MAX: usize = 64 * 1024;
+/// Bytes of a client certificate: a ring of the greatest size and its wrapping.
+pub const CERTIFICATE_BYTES_MAX: usize = RING_BYTES_MAX + 8 * 1024;
+
+/// Connections that have not authenticated, in total: 256 × 64 KiB = 16 MiB.
+pub const STRANGERS_MAX: usize = 256;
+/// Connections that have not authenticated, per address (IPv6: per /64).
+pub const STRANGERS_PER_ADDRESS_MAX: usize = 32;
+/// From connecting to being authenticated.
+pub const NEGOTIATION_TIMEOUT: Duration = Duration::from_secs(120);
+/// The TLS handshake, from its first byte to its last.
+pub const TLS_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+/// A write that makes no progress for so long ends the connection.
+pub const WRITE_TIMEOUT: Duration = Duration::from_secs(60);
+/// How long a closing stream waits for the other side's closing tag.
+pub const CLOSE_TIMEOUT: Duration = Duration::from_secs(2);
+/// A bound stream that was silent for so long is asked (XEP-0199 or XEP-0198) whether it lives.
+pub const IDLE_BEFORE_PING: Duration = Duration::from_secs(300);
+/// And is dead when it does not answer in this time.
+pub const PING_TIMEOUT: Duration = Duration::from_secs(60);
+/// Authentication attempts on one stream, RFC 6120 §6.4.5 wants 2 to 5.
+pub const SASL_ATTEMPTS_PER_STREAM_MAX: u8 = 4;
+/// Registration requests on one stream before authentication.
+pub const REGISTRATION_REQUESTS_PER_STREAM_MAX: u8 = 10;
+
+/// Stanzas waiting for the router: 512 × about 1 KiB.
+pub const ROUTER_INBOX_MAX: usize = 512;
+/// Stanzas waiting to be written to one session; the bytes are shared with other receivers.
+pub const OUTBOX_STANZAS_MAX: usize = 1024;
+/// Bytes waiting to be written to one session.
+pub const OUTBOX_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Stanzas a session with stream management may leave unacknowledged before it counts as too slow.
+pub const UNACKED_STANZAS_MAX: usize = 2048;
+/// Bytes of the same.
+pub const UNACKED_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Sessions of one account at once.
+pub const SESSIONS_PER_ACCOUNT_MAX: usize = 16;
+/// Accounts a session's directed presence is remembered for.
+pub const DIRECTED_PRESENCE_MAX: usize = 256;
+/// How long a session waits for its client to resume (XEP-0198), unless the client asks for less or more.
+pub const RESUME_DEFAULT: Duration = Duration::from_secs(600);
+/// The longest that a client can ask for.
+pub const RESUME_MAX: Duration = Duration::from_secs(900);
+/// How long a message may wait for its receivers' acknowledgement before it is written to the store instead, so that its
+/// sender can be told it is safe.
+pub const ACK_PATIENCE: Duration = Duration::from_millis(1500);
+
+/// Items in one roster.
+pub const ROSTER_ITEMS_MAX: usize = 1500;
+/// Groups of one roster item.
+pub const ROSTER_GROUPS_MAX: usize = 20;
+/// Bytes of a roster item's name or group.
+pub const ROSTER_NAME_BYTES_MAX: usize = 1023;
+/// Addresses in one block list.
+pub const BLOCK_LIST_MAX: usize = 1000;
+/// Subscription requests waiting for one account.
+pub const PENDING_SUBSCRIPTIONS_MAX: usize = 500;
+/// Bytes of a subscription request that is kept for later.
+pub const PENDING_SUBSCRIPTION_BYTES_MAX: usize = 8 * 1024;
+
+/// Messages stored for one account.
+pub const OFFLINE_MESSAGES_MAX: usize = 5000;
+/// Bytes stored for one account.
+pub const OFFLINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long a message waits for its receiver.
+pub const OFFLINE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// How long a code is good.
+pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);
+/// Guesses at one code.
+pub const CODE_ATTEMPTS_MAX: u8 = 5;
+/// Numbers waiting for their code at once: 4096 × about 200 bytes.
+pub const CHALLENGES_MAX: usize = 4096;
+/// How long the answer to a code stays repeatable for the same key, should the client have lost it.
+pub const REPLY_REPEATABLE: Duration = Duration::from_secs(10 * 60);
+/// Addresses, numbers and prefixes whose attempts are remembered: 10,000 × about 100 bytes each.
+pub const THROTTLE_ENTRIES_MAX: usize = 10_000;
+
+/// The network a throttle counts by: the address, or the /64 of an IPv6 address.
+pub fn network_of(address: IpAddr) -> IpAddr {
+    match address {
+        IpAddr::V4(_) => address,
+        IpAddr::V6(v6) => match v6.to_ipv4_mapped() {
+            Some(v4) => IpAddr::V4(v4),
+            None => {
+                let [a, b, c, d, ..] = v6.segments();
+                IpAddr::V6(Ipv6Addr::new(a, b, c, d, 0, 0, 0, 0))
+            }
+        },
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ipv6_counts_by_network_and_mapped_ipv4_as_ipv4() {
+        for (address, network) in
+            [("192.0.2.7", "192.0.2.7"), ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::"), ("::ffff:192.0.2.7", "192.0.2.7")]
+        {
+            assert_eq!(network_of(address.parse().unwrap()), network.parse::<IpAddr>().unwrap());
+        }
+    }
+}

@@ -1,0 +1,3 @@
+fn main() {
+    let _ = sequoia_openpgp::policy::StandardPolicy::new();
+}

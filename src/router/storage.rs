@@ -1,0 +1,84 @@
+//! What the router needs kept. The store implements it; tests keep it in memory.
+
+use std::fmt;
+
+use crate::jid::BareJid;
+use crate::roster::{BlockList, Entry, Roster};
+use crate::stanza::Timestamp;
+
+/// A write's place in the order of all writes. Once the store reports a ticket as durable, so are all smaller ones.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Ticket(pub u64);
+
+/// Names one stored message of an account; ordered as they were stored.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct OfflineId {
+    /// The chunk of messages that it was written with.
+    pub chunk: u64,
+    /// Its place in the chunk.
+    pub index: u16,
+}
+
+/// A stanza that waits for its receiver.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct OfflineMessage {
+    /// Its name in the store.
+    pub id: OfflineId,
+    /// The stanza, serialised, delay stamp included.
+    pub stanza: String,
+    /// When the node took it.
+    pub stamp: Timestamp,
+}
+
+/// Why the store did not do it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum StorageFault {
+    /// The account's share is used up.
+    Full,
+    /// The disk or the database failed; the store has logged the particulars.
+    Broken,
+}
+
+impl fmt::Display for StorageFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            StorageFault::Full => "the account's share of the store is used up",
+            StorageFault::Broken => "the store failed",
+        })
+    }
+}
+
+impl std::error::Error for StorageFault {}
+
+/// Reads see all earlier writes at once; a write survives a power cut when its ticket is reported durable.
+pub trait Storage {
+    /// Is there such an account?
+    fn account_exists(&self, account: &BareJid) -> Result<bool, StorageFault>;
+    /// The whole roster with waiting requests.
+    fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault>;
+    /// What the account knows of one contact; the empty entry if nothing.
+    fn entry(&self, account: &BareJid, contact: &BareJid) -> Result<Entry, StorageFault>;
+    /// Replaces it; an empty entry removes it. If `bump` the roster's version grows. Gives back the roster's version.
+    fn save_entry(
+        &mut self,
+        account: &BareJid,
+        contact: &BareJid,
+        entry: &Entry,
+        bump: bool,
+    ) -> Result<(u64, Ticket), StorageFault>;
+    /// The block list.
+    fn block_list(&self, account: &BareJid) -> Result<BlockList, StorageFault>;
+    /// Replaces the block list.
+    fn save_block_list(&mut self, account: &BareJid, list: &BlockList) -> Result<Ticket, StorageFault>;
+    /// Keeps a stanza for an account.
+    fn store_offline(
+        &mut self,
+        account: &BareJid,
+        stanza: &str,
+        stamp: Timestamp,
+    ) -> Result<(OfflineId, Ticket), StorageFault>;
+    /// All stanzas kept for an account, in the order they came; expired ones are left out and removed.
+    fn offline(&mut self, account: &BareJid, now: Timestamp) -> Result<Vec<OfflineMessage>, StorageFault>;
+    /// Forgets stanzas that were delivered. Needs no durability: after a crash they are delivered again, same id and stamp.
+    fn delete_offline(&mut self, account: &BareJid, ids: &[OfflineId]) -> Result<(), StorageFault>;
+}

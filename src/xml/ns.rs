@@ -1,0 +1,120 @@
+//! Namespaces, each under the document that defines it.
+
+/// RFC 6120: stanzas between client and server.
+pub const CLIENT: &str = "jabber:client";
+/// RFC 6120: stanzas between servers.
+pub const SERVER: &str = "jabber:server";
+/// RFC 6120 §4.8.1: the stream root and its features and errors.
+pub const STREAM: &str = "http://etherx.jabber.org/streams";
+/// RFC 6120 §4.9.3.
+pub const STREAM_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-streams";
+/// RFC 6120 §8.3.3.
+pub const STANZA_ERRORS: &str = "urn:ietf:params:xml:ns:xmpp-stanzas";
+/// RFC 6120 §5.
+pub const TLS: &str = "urn:ietf:params:xml:ns:xmpp-tls";
+/// RFC 6120 §6.
+pub const SASL: &str = "urn:ietf:params:xml:ns:xmpp-sasl";
+/// RFC 6120 §7.
+pub const BIND: &str = "urn:ietf:params:xml:ns:xmpp-bind";
+/// RFC 3921 §3, kept for old clients.
+pub const SESSION: &str = "urn:ietf:params:xml:ns:xmpp-session";
+/// RFC 6121 §2.
+pub const ROSTER: &str = "jabber:iq:roster";
+/// RFC 6121 §2.6: roster versioning's stream feature.
+pub const ROSTER_VERSIONING: &str = "urn:xmpp:features:rosterver";
+/// RFC 6121 §3.4: pre-approval's stream feature.
+pub const PRE_APPROVAL: &str = "urn:xmpp:features:pre-approval";
+/// XML Namespaces: the `xml` prefix.
+pub const XML: &str = "http://www.w3.org/XML/1998/namespace";
+/// XEP-0004.
+pub const DATA_FORMS: &str = "jabber:x:data";
+/// XEP-0012.
+pub const LAST: &str = "jabber:iq:last";
+/// XEP-0030.
+pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
+/// XEP-0030.
+pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// XEP-0050.
+pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// XEP-0077.
+pub const REGISTER: &str = "jabber:iq:register";
+/// XEP-0077: its stream feature.
+pub const REGISTER_FEATURE: &str = "http://jabber.org/features/iq-register";
+/// XEP-0085.
+pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
+/// XEP-0092.
+pub const VERSION: &str = "jabber:iq:version";
+/// XEP-0115.
+pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// XEP-0160.
+pub const MSG_OFFLINE: &str = "msgoffline";
+/// XEP-0184.
+pub const RECEIPTS: &str = "urn:xmpp:receipts";
+/// XEP-0191.
+pub const BLOCKING: &str = "urn:xmpp:blocking";
+/// XEP-0191: error detail.
+pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
+/// XEP-0198.
+pub const SM: &str = "urn:xmpp:sm:3";
+/// XEP-0199.
+pub const PING: &str = "urn:xmpp:ping";
+/// XEP-0202.
+pub const TIME: &str = "urn:xmpp:time";
+/// XEP-0203.
+pub const DELAY: &str = "urn:xmpp:delay";
+/// XEP-0352.
+pub const CSI: &str = "urn:xmpp:csi:0";
+/// XEP-0440.
+pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
+/// XEP-0027: signed announcements use it.
+pub const SIGNED: &str = "jabber:x:signed";
+/// Kontalk: FORM_TYPE of the code step.
+pub const KONTALK_REGISTER_CODE: &str = "http://kontalk.org/protocol/register#code";
+/// Kontalk: roster match and its marker feature.
+pub const KONTALK_ROSTER: &str = "http://kontalk.org/extensions/roster";
+/// Kontalk: public keys and fingerprints.
+pub const KONTALK_PUBKEY: &str = "urn:xmpp:pubkey:2";
+
+/// The static twin of a namespace met on the wire, so that it costs no memory of its own.
+pub(super) fn interned(namespace: &str) -> Option<&'static str> {
+    KNOWN.iter().find(|known| **known == namespace).copied()
+}
+
+const KNOWN: &[&str] = &[
+    CLIENT,
+    SM,
+    RECEIPTS,
+    CHAT_STATES,
+    DELAY,
+    PING,
+    SERVER,
+    STREAM,
+    STREAM_ERRORS,
+    STANZA_ERRORS,
+    TLS,
+    SASL,
+    BIND,
+    SESSION,
+    ROSTER,
+    ROSTER_VERSIONING,
+    PRE_APPROVAL,
+    XML,
+    DATA_FORMS,
+    LAST,
+    DISCO_INFO,
+    DISCO_ITEMS,
+    COMMANDS,
+    REGISTER,
+    REGISTER_FEATURE,
+    VERSION,
+    CAPS,
+    BLOCKING,
+    BLOCKING_ERRORS,
+    TIME,
+    CSI,
+    SASL_CHANNEL_BINDING,
+    SIGNED,
+    KONTALK_REGISTER_CODE,
+    KONTALK_ROSTER,
+    KONTALK_PUBKEY,
+];
