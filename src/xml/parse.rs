@@ -84,6 +84,9 @@ pub(super) fn parse_element(text: &str, prefixes: &Prefixes, depth_max: usize) -
                 continue;
             }
             Event::Empty(start) => {
+                if open.len() >= depth_max {
+                    return Err(XmlError::TooDeep);
+                }
                 let element = scope.open(&start)?;
                 scope.bindings.truncate(before);
                 element
