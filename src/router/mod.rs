@@ -39,7 +39,7 @@ use crate::limits;
 use crate::roster::BlockList;
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
 use ledger::{Debt, Ledger};
-use session::{Session, SessionId};
+use session::{Cargo, Session, SessionId};
 
 /// Names one connection for as long as it lasts; the edges number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -70,6 +70,13 @@ pub enum Event {
         connection: ConnectionId,
         /// The stanza.
         stanza: Stanza,
+    },
+    /// A stanza of a bound connection that the stream answered by itself: it counts as received, the answer as sent.
+    Answered {
+        /// Where it came from.
+        connection: ConnectionId,
+        /// The answer, if there is one.
+        reply: Option<Stanza>,
     },
     /// `<enable/>`. XEP-0198 §3.
     EnableStreamManagement {
@@ -224,6 +231,7 @@ impl<S: Storage> Router<S> {
         match event {
             Event::Bind { connection, jid } => self.bind(connection, jid),
             Event::Stanza { connection, stanza } => self.stanza_from_client(connection, stanza),
+            Event::Answered { connection, reply } => self.answered(connection, reply),
             Event::EnableStreamManagement { connection, resumption } => self.enable(connection, resumption),
             Event::AckRequest(connection) => self.ack_requested(connection),
             Event::Ack { connection, h } => self.acked(connection, h),
@@ -280,6 +288,15 @@ impl<S: Storage> Router<S> {
         let Some(session) = self.connections.get(&connection).copied() else { return };
         let debt = self.receive(session);
         self.dispatch(session, stanza, debt);
+        self.settle(debt);
+    }
+
+    fn answered(&mut self, connection: ConnectionId, reply: Option<Stanza>) {
+        let Some(session) = self.connections.get(&connection).copied() else { return };
+        let debt = self.receive(session);
+        if let Some(reply) = reply {
+            self.send(session, reply.to_text().into(), Cargo::Other);
+        }
         self.settle(debt);
     }
 
