@@ -1,6 +1,7 @@
 //! kontalk-node: a Kontalk node in one binary.
 pub mod jid;
 pub mod limits;
+pub mod net;
 pub mod roster;
 pub mod router;
 pub mod stanza;
