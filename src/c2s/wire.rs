@@ -28,6 +28,16 @@ pub(super) struct Progress {
     pub(super) timed_out: bool,
 }
 
+/// Why filling stopped.
+enum Filled {
+    /// A batch is complete; there may be more.
+    Batch,
+    /// The outbox is empty, and will wake the task.
+    Empty,
+    /// Something that is no text came.
+    Item(Outgoing),
+}
+
 pub(super) struct Wire {
     /// Away only during a TLS handshake.
     transport: Option<Transport>,
@@ -89,16 +99,16 @@ impl Wire {
         deadline: Instant,
     ) -> Poll<io::Result<Progress>> {
         let mut progress = Progress::default();
-        loop {
-            progress.item = self.fill(cx, outbox);
-            let drained = self.poll_drain(cx)?;
-            if drained {
-                progress.written = self.number.take().or(progress.written);
-            }
-            // A fast socket and a full outbox: once more, but let others have their turn first.
-            if progress.item.is_some() || !drained || progress.written.is_some() || self.out.is_empty() {
+        let mut filled = Filled::Batch;
+        while matches!(filled, Filled::Batch) {
+            filled = self.fill(cx, outbox);
+            if !self.poll_drain(cx)? {
                 break;
             }
+            progress.written = self.number.take().or(progress.written);
+        }
+        if let Filled::Item(item) = filled {
+            progress.item = Some(item);
         }
         progress.heard = self.poll_read(cx, stream)?;
         if progress.heard || progress.written.is_some() || progress.item.is_some() {
@@ -112,18 +122,18 @@ impl Wire {
     }
 
     /// Appends texts from the outbox, up to one batch; stops at what is no text.
-    fn fill(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Option<Outgoing> {
+    fn fill(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Filled {
         while self.out.len() < BATCH_BYTES {
             match outbox.poll_next(cx) {
                 Poll::Ready(Outgoing::Text(text, number)) => {
                     self.out.extend_from_slice(text.as_bytes());
                     self.number = number.or(self.number);
                 }
-                Poll::Ready(item) => return Some(item),
-                Poll::Pending => break,
+                Poll::Ready(item) => return Filled::Item(item),
+                Poll::Pending => return Filled::Empty,
             }
         }
-        None
+        Filled::Batch
     }
 
     /// Writes what waits; true when all of it is with the socket.
