@@ -146,7 +146,7 @@ impl Stream {
         let action = if for_us && is_session_request(&stanza) {
             Action::Answered(Some(stanza.result()))
         } else if for_us && bind_request(&stanza).is_some() {
-            // RFC 6120 §7.7.2.2 has this for a client that may not bind, and one stream binds one resource here.
+            // RFC 6120 §7.6.2.2: one stream binds one resource here.
             Action::Answered(stanza.error(&StanzaError::new(StanzaCondition::NotAllowed)))
         } else {
             Action::Stanza(stanza)

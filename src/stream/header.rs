@@ -93,7 +93,7 @@ impl Stream {
         }
         let mut features = features.with_child(list);
         if offered.iter().any(|mechanism| matches!(mechanism, Mechanism::Scram { plus: true, .. })) {
-            // XEP-0440 §3.
+            // XEP-0440: which channel bindings we can check, so that the client need not guess.
             let mut bindings = Element::new("sasl-channel-binding", ns::SASL_CHANNEL_BINDING);
             let known = [
                 ("tls-exporter", facts.exporter.is_some()),

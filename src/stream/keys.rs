@@ -127,7 +127,7 @@ impl fmt::Debug for ScramKeys {
 }
 
 /// The two keys of one hash. They do not print themselves and are wiped when dropped.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Keys {
     /// `StoredKey`, against which the client's proof is checked.
     pub stored_key: Vec<u8>,
@@ -142,6 +142,15 @@ impl Keys {
         Keys { stored_key: hash(&client_key), server_key: hmac(salted, b"Server Key") }
     }
 }
+
+impl PartialEq for Keys {
+    /// In constant time.
+    fn eq(&self, other: &Keys) -> bool {
+        bool::from(self.stored_key.ct_eq(&other.stored_key) & self.server_key.ct_eq(&other.server_key))
+    }
+}
+
+impl Eq for Keys {}
 
 impl Drop for Keys {
     fn drop(&mut self) {

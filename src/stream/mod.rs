@@ -198,7 +198,6 @@ impl Stream {
         }
         self.awaiting = Awaiting::Nothing;
         self.stage = Stage::Secured(Box::new(facts));
-        self.framer.restart_discarding();
         self.header_sent = false;
     }
 

@@ -197,3 +197,123 @@ fn is_printable(nonce: &str) -> bool {
 fn malformed(text: &'static str) -> SaslFailure {
     SaslFailure::with_text(SaslCondition::MalformedRequest, text)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn exchange(hash: Hash, first: &str, salt: &str, server_nonce: &str) -> (ServerExchange, String) {
+        let first = ClientFirst::parse(first).unwrap();
+        let keys = ScramKeys::derive("pencil", BASE64.decode(salt).unwrap(), 4096).unwrap();
+        ServerExchange::begin(first, &[], hash, keys, server_nonce)
+    }
+
+    #[test]
+    fn the_example_of_rfc_5802_section_5_is_reproduced() {
+        let (exchange, challenge) =
+            exchange(Hash::Sha1, "n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL", "QSXCR+Q6sek8bf92", "3rfcNHYJY1ZVvWVs7j");
+        assert_eq!(challenge, "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,s=QSXCR+Q6sek8bf92,i=4096");
+        let last = exchange
+            .finish("c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=")
+            .unwrap();
+        assert_eq!(last, "v=rmF9pqV8S7suAoZWja4dJRkFsKQ=");
+    }
+
+    #[test]
+    fn the_example_of_rfc_7677_section_3_is_reproduced() {
+        let (exchange, challenge) = exchange(
+            Hash::Sha256,
+            "n,,n=user,r=rOprNGfwEbeRWgbNEkqO",
+            "W22ZaJ0SNY7soEsUEjb6gQ==",
+            "%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0",
+        );
+        assert_eq!(challenge, "r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,s=W22ZaJ0SNY7soEsUEjb6gQ==,i=4096");
+        let last = exchange
+            .finish("c=biws,r=rOprNGfwEbeRWgbNEkqO%hvYDpWUa2RaTCAfuxFIlj)hNlF$k0,p=dHzbZapWIk4jUhN+Ute9ytag9zjfMHgsqmmiz7AndVQ=")
+            .unwrap();
+        assert_eq!(last, "v=6rriTRBi23WpRR/wtup+mMhUZUn/dB5nLTJRsjl95G4=");
+    }
+
+    #[test]
+    fn last_messages_that_do_not_fit_are_refused_by_name() {
+        let proof = "p=v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=";
+        let nonce = "r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j";
+        for (message, condition) in [
+            (format!("c=biws,{nonce},p=v1X8v3Bz2T0CJGbJQyF0X+HI4Ts="), SaslCondition::NotAuthorized),
+            (format!("c=biws,{nonce},p="), SaslCondition::NotAuthorized),
+            (format!("c=biws,{nonce},x=1,{proof}"), SaslCondition::NotAuthorized),
+            (format!("c=eSws,{nonce},{proof}"), SaslCondition::NotAuthorized),
+            (format!("c=biws,r=fyko+d2lbbFgONRv9qkxdawL,{proof}"), SaslCondition::MalformedRequest),
+            (format!("c=biws,{nonce}"), SaslCondition::MalformedRequest),
+            (format!("c=biws,{nonce},p=!"), SaslCondition::MalformedRequest),
+            (format!("c=!,{nonce},{proof}"), SaslCondition::MalformedRequest),
+            (format!("{nonce},{proof}"), SaslCondition::MalformedRequest),
+            (format!("c=biws,{proof}"), SaslCondition::MalformedRequest),
+            (String::new(), SaslCondition::MalformedRequest),
+        ] {
+            let (exchange, _) =
+                exchange(Hash::Sha1, "n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL", "QSXCR+Q6sek8bf92", "3rfcNHYJY1ZVvWVs7j");
+            assert_eq!(exchange.finish(&message).map_err(|failure| failure.condition), Err(condition), "{message}");
+        }
+    }
+
+    #[test]
+    fn first_messages_are_read_as_the_grammar_has_them() {
+        let first = ClientFirst::parse("p=tls-exporter,a=x=2Cy,n==3D=2Cz,r=abc,e=1").unwrap();
+        assert_eq!(first.flag, BindingFlag::Used("tls-exporter".into()));
+        assert_eq!(first.authzid.as_deref(), Some("x,y"));
+        assert_eq!(first.username, "=,z");
+        assert_eq!(first.gs2_header, "p=tls-exporter,a=x=2Cy,");
+        assert_eq!(first.bare, "n==3D=2Cz,r=abc,e=1");
+        for message in [
+            "",
+            "n",
+            "n,",
+            "n,,",
+            "x,,n=u,r=1",
+            "n,u,n=u,r=1",
+            "n,,m=1,n=u,r=1",
+            "n,,n=,r=1",
+            "n,,n=u",
+            "n,,n=u,r=",
+            "n,,n=u,r=a b",
+            "n,,n=u=2,r=1",
+            "n,,n=u=2c,r=1",
+            "n,a==,n=u,r=1",
+        ] {
+            let outcome = ClientFirst::parse(message).err().map(|failure| failure.condition);
+            assert_eq!(outcome, Some(SaslCondition::MalformedRequest), "{message}");
+        }
+    }
+
+    #[test]
+    fn the_binding_flag_must_fit_the_mechanism_and_the_offer() {
+        let facts = |exporter: Option<[u8; 32]>, server_end_point: Option<Vec<u8>>| TlsFacts {
+            exporter,
+            server_end_point,
+            client_certificate: crate::stream::ClientCertificate::None,
+        };
+        let both = facts(Some([7; 32]), Some(vec![9; 20]));
+        let endpoint = facts(None, Some(vec![9; 20]));
+        let none = facts(None, None);
+        let (malformed, refused) = (Err(SaslCondition::MalformedRequest), Err(SaslCondition::NotAuthorized));
+        for (flag, plus, facts, expected) in [
+            ("n", false, &both, Ok(vec![])),
+            ("n", false, &none, Ok(vec![])),
+            ("n", true, &both, malformed.clone()),
+            ("y", false, &none, Ok(vec![])),
+            ("y", false, &both, refused.clone()),
+            ("y", true, &both, malformed.clone()),
+            ("p=tls-exporter", true, &both, Ok(vec![7; 32])),
+            ("p=tls-exporter", false, &both, malformed.clone()),
+            ("p=tls-exporter", true, &endpoint, malformed.clone()),
+            ("p=tls-server-end-point", true, &both, Ok(vec![9; 20])),
+            ("p=tls-unique", true, &both, malformed.clone()),
+        ] {
+            let first = ClientFirst::parse(&format!("{flag},,n=u,r=1")).unwrap();
+            let plus_offered = facts.exporter.is_some() || facts.server_end_point.is_some();
+            let outcome = first.binding_data(plus, plus_offered, facts).map_err(|failure| failure.condition);
+            assert_eq!(outcome, expected, "{flag} {plus}");
+        }
+    }
+}
