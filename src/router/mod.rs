@@ -36,7 +36,7 @@ use std::time::{Duration, Instant};
 
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits;
-use crate::roster::BlockList;
+use crate::roster::{BlockList, Removal};
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
 use ledger::{Debt, Ledger};
 use session::{Cargo, Session, SessionId};
@@ -126,8 +126,8 @@ pub enum Event {
     AccountEnded {
         /// The account.
         account: BareJid,
-        /// The contacts that were in its roster.
-        contacts: Vec<BareJid>,
+        /// The contacts to be told, and what: the subscriptions they had.
+        farewells: Vec<(BareJid, Removal)>,
     },
     /// A deadline of [`Router::deadline`] has come.
     Tick,
@@ -242,7 +242,7 @@ impl<S: Storage> Router<S> {
             Event::Overflowed(connection) => self.overflowed(connection),
             Event::Durable(ticket) => self.durable(ticket),
             Event::FromServer(stanza) => self.route(stanza, None),
-            Event::AccountEnded { account, contacts } => self.account_ended(&account, &contacts),
+            Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
             Event::Tick => {}
             Event::Shutdown => self.shutdown(),
         }
@@ -426,14 +426,14 @@ impl<S: Storage> Router<S> {
         }
     }
 
-    fn account_ended(&mut self, account: &BareJid, contacts: &[BareJid]) {
+    fn account_ended(&mut self, account: &BareJid, farewells: &[(BareJid, Removal)]) {
         let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
         for session in sessions {
             let error = StreamError::with_text(StreamCondition::NotAuthorized, "the account was removed");
             self.close_connection(session, Some(error));
             self.discard_session(session);
         }
-        self.tell_account_ended(account, contacts);
+        self.tell_account_ended(account, farewells);
     }
 
     fn shutdown(&mut self) {

@@ -6,7 +6,7 @@ use super::ledger::{Debt, WhenDurable};
 use super::session::{Cargo, SessionId};
 use super::{Router, Storage, StorageFault, Ticket};
 use crate::jid::{BareJid, Jid};
-use crate::roster::{self, Entry, Roster, RosterSet};
+use crate::roster::{self, Entry, Removal, Roster, RosterSet};
 use crate::stanza::{IqType, Kind, PresenceType, Stanza, StanzaCondition, StanzaError};
 
 impl<S: Storage> Router<S> {
@@ -45,7 +45,10 @@ impl<S: Storage> Router<S> {
         let before = self.storage.entry(&account, &contact).map_err(broken)?;
         let after = set.apply(&before, items)?;
         if let RosterSet::Remove { .. } = set {
-            self.say_goodbye(&account, &contact, &before, debt);
+            self.say_goodbye(&account, &contact, roster::remove(&before), debt);
+            if before.subscription().seen_by_contact() {
+                self.hide_presence_of(&account, &contact);
+            }
         }
         let ticket = self.save_entry(&account, &contact, &after, true, debt).map_err(broken)?;
         self.reply_when_durable(id, stanza, ticket);
@@ -53,15 +56,11 @@ impl<S: Storage> Router<S> {
     }
 
     /// RFC 6121 §2.5.2: a removed contact is unsubscribed from and loses its own subscription.
-    fn say_goodbye(&mut self, account: &BareJid, contact: &BareJid, before: &Entry, debt: Option<Debt>) {
-        let owed = roster::remove(before);
+    pub(super) fn say_goodbye(&mut self, account: &BareJid, contact: &BareJid, owed: Removal, debt: Option<Debt>) {
         let kinds = [(owed.unsubscribe, PresenceType::Unsubscribe), (owed.unsubscribed, PresenceType::Unsubscribed)];
         for (_, kind) in kinds.into_iter().filter(|(owed, _)| *owed) {
             let (from, to) = (Jid::Bare(account.clone()), Jid::Bare(contact.clone()));
             self.route(Stanza::build(Kind::Presence(kind), Some(from), Some(to), None), debt);
-        }
-        if before.subscription().seen_by_contact() {
-            self.hide_presence_of(account, contact);
         }
     }
 

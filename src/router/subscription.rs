@@ -147,12 +147,9 @@ impl<S: Storage> Router<S> {
     }
 
     /// An account is gone or has a new owner: its contacts must not go on believing in the old subscriptions.
-    pub(super) fn tell_account_ended(&mut self, account: &BareJid, contacts: &[BareJid]) {
-        for contact in contacts {
-            for kind in [PresenceType::Unsubscribed, PresenceType::Unsubscribe] {
-                let (from, to) = (Jid::Bare(account.clone()), Jid::Bare(contact.clone()));
-                self.route(Stanza::build(Kind::Presence(kind), Some(from), Some(to), None), None);
-            }
+    pub(super) fn tell_account_ended(&mut self, account: &BareJid, farewells: &[(BareJid, Removal)]) {
+        for (contact, owed) in farewells {
+            self.say_goodbye(account, contact, *owed, None);
         }
     }
 }

@@ -588,7 +588,7 @@ fn a_removed_account_takes_its_sessions_and_subscriptions_along() {
     };
     let (r, j): (BareJid, BareJid) = ("romeo@a.example".parse().unwrap(), "juliet@a.example".parse().unwrap());
     play.router.storage.entries.insert((j.clone(), r.clone()), entry);
-    play.tell(Event::AccountEnded { account: r.clone(), contacts: vec![j.clone()] });
+    play.tell(Event::AccountEnded { account: r.clone(), farewells: vec![(j.clone(), Removal { unsubscribe: true, unsubscribed: true })] });
     assert_eq!(play.take(romeo), ["closed: not-authorized"]);
     assert!(play.take(juliet).iter().any(|t| t.contains("type='unsubscribed'")));
     let left = play.router.storage.entry(&j, &r).unwrap();
