@@ -1,4 +1,5 @@
 //! kontalk-node: a Kontalk node in one binary.
+pub mod config;
 pub mod jid;
 pub mod limits;
 pub mod net;
