@@ -8,7 +8,7 @@ use super::session::{Cargo, SessionId};
 use super::{Router, Storage, StorageFault, Ticket};
 use crate::jid::{BareJid, Jid};
 use crate::limits;
-use crate::roster::{self, ContactSees, Entry, Request};
+use crate::roster::{self, ContactSees, Entry, Removal, Request};
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError};
 use crate::xml::ns;
 
