@@ -14,8 +14,8 @@ pub struct Code {
 }
 
 impl Code {
-    /// A code from eight bytes of the operating system's randomness. One in 10^13 codes comes a little too often; nobody
-    /// can make use of that.
+    /// A code from eight bytes of the operating system's randomness. Some codes are more likely than others by one part
+    /// in 10^13; nobody can make use of that.
     pub fn from_random(random: [u8; 8]) -> Code {
         let value = u64::from_le_bytes(random) % CODES;
         let mut digits = Zeroizing::new(String::with_capacity(CODE_DIGITS));
