@@ -4,4 +4,5 @@ pub mod limits;
 pub mod roster;
 pub mod router;
 pub mod stanza;
+pub mod store;
 pub mod xml;
