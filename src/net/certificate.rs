@@ -1,7 +1,7 @@
 //! The node's own TLS certificate: read from the operator's files, or made on first start; replaced while serving.
 
 use std::fmt;
-use std::fs::{self, File, Metadata, OpenOptions};
+use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -307,17 +307,17 @@ impl Loaded {
     }
 }
 
-/// Tells a changed pair of files from the one last looked at: time, size and inode of each.
+/// Tells a changed pair of files from the one last looked at: time of change, size and inode of each. The time of change, not
+/// of modification: that a file was made readable counts too.
 #[derive(Debug, PartialEq, Eq)]
-struct Stamp([Option<(SystemTime, u64, u64)>; 2]);
+struct Stamp([Option<(i64, i64, u64, u64)>; 2]);
 
 impl Stamp {
     fn of(certificate: &Path, key: &Path) -> Stamp {
         // Follows links: authorities' clients put new files behind an old link.
         let of_file = |path: &Path| {
-            fs::metadata(path)
-                .ok()
-                .and_then(|metadata: Metadata| Some((metadata.modified().ok()?, metadata.len(), metadata.ino())))
+            let metadata = fs::metadata(path).ok()?;
+            Some((metadata.ctime(), metadata.ctime_nsec(), metadata.len(), metadata.ino()))
         };
         Stamp([of_file(certificate), of_file(key)])
     }
@@ -423,3 +423,163 @@ const SELF_MADE_VALIDITY: time::Duration = time::Duration::days(3650);
 const CLOCK_FLOOR: Duration = Duration::from_secs(1_767_225_600);
 /// A long chain has 10 KiB.
 const PEM_BYTES_MAX: usize = 256 * 1024;
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::fs::PermissionsExt;
+
+    use super::super::tests::Dir;
+    use super::*;
+
+    fn self_made(dir: &Dir) -> CertificateSource {
+        CertificateSource::SelfMade { dir: dir.path().to_owned() }
+    }
+
+    /// Puts a certificate for `names` with dates in years where the operator's files are.
+    fn install(dir: &Dir, names: &[&str], from: i32, until: i32, key_too: bool) {
+        let key = KeyPair::generate().unwrap();
+        let mut params = CertificateParams::new(names.iter().map(ToString::to_string).collect::<Vec<_>>()).unwrap();
+        params.not_before = rcgen::date_time_ymd(from, 1, 1);
+        params.not_after = rcgen::date_time_ymd(until, 1, 1);
+        fs::write(dir.path().join("fullchain.pem"), params.self_signed(&key).unwrap().pem()).unwrap();
+        if key_too {
+            fs::write(dir.path().join("privkey.pem"), key.serialize_pem()).unwrap();
+        }
+    }
+
+    fn files(dir: &Dir) -> CertificateSource {
+        CertificateSource::Files { certificate: dir.path().join("fullchain.pem"), key: dir.path().join("privkey.pem") }
+    }
+
+    fn noon() -> SystemTime {
+        SystemTime::UNIX_EPOCH + CLOCK_FLOOR + Duration::from_secs(180 * 86_400)
+    }
+
+    #[test]
+    fn a_certificate_is_made_once_and_kept() {
+        let dir = Dir::new();
+        let made = OwnCertificate::open(self_made(&dir), "a.example", noon()).unwrap();
+        let facts = made.facts();
+        assert_eq!((facts.names.as_slice(), facts.self_signed), (&["a.example".to_owned()][..], true));
+        for name in [SELF_MADE_CERTIFICATE, SELF_MADE_KEY] {
+            let mode = fs::metadata(dir.path().join(name)).unwrap().permissions().mode();
+            assert_eq!(mode & 0o777, 0o600, "{name}");
+        }
+        assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 2, "nothing unfinished stays behind");
+        let again = OwnCertificate::open(self_made(&dir), "a.example", noon()).unwrap();
+        assert_eq!(again.facts(), facts);
+        assert!(!again.reload_if_changed(noon()));
+    }
+
+    #[test]
+    fn a_new_one_is_made_for_another_domain_or_after_its_time_or_when_half_is_missing() {
+        let dir = Dir::new();
+        let first = OwnCertificate::open(self_made(&dir), "a.example", noon()).unwrap().facts();
+        let other = OwnCertificate::open(self_made(&dir), "bücher.example", noon()).unwrap().facts();
+        assert_ne!(first.sha256, other.sha256);
+        assert_eq!(other.names, ["xn--bcher-kva.example"]);
+        let much_later = other.not_after + Duration::from_secs(1);
+        let later = OwnCertificate::open(self_made(&dir), "bücher.example", much_later).unwrap().facts();
+        assert_ne!(other.sha256, later.sha256);
+        fs::remove_file(dir.path().join(SELF_MADE_KEY)).unwrap();
+        let whole = OwnCertificate::open(self_made(&dir), "bücher.example", much_later).unwrap().facts();
+        assert_ne!(whole.sha256, later.sha256);
+    }
+
+    #[test]
+    fn a_board_without_a_clock_makes_a_certificate_that_is_good_today() {
+        let dir = Dir::new();
+        let made = OwnCertificate::open(self_made(&dir), "a.example", SystemTime::UNIX_EPOCH).unwrap().facts();
+        assert!(made.not_before < noon() && noon() + Duration::from_secs(8 * 365 * 86_400) < made.not_after);
+        // Not yet valid, by that clock, and used nevertheless.
+        let again = OwnCertificate::open(self_made(&dir), "a.example", SystemTime::UNIX_EPOCH).unwrap().facts();
+        assert_eq!(again.sha256, made.sha256);
+    }
+
+    #[test]
+    fn changed_files_are_noticed_and_good_ones_used() {
+        let dir = Dir::new();
+        install(&dir, &["a.node.example"], 2026, 2027, true);
+        let own = OwnCertificate::open(files(&dir), "a.node.example", noon()).unwrap();
+        let (first, first_tls) = (own.facts(), own.tls());
+        assert!(!own.reload_if_changed(noon()));
+
+        install(&dir, &["*.node.example", "b.test"], 2026, 2028, true);
+        assert!(own.reload_if_changed(noon()));
+        let second = own.facts();
+        assert_ne!(second.sha256, first.sha256);
+        assert_eq!(second.names, ["*.node.example", "b.test"]);
+        assert!(!Arc::ptr_eq(&own.tls(), &first_tls));
+        assert!(!own.reload_if_changed(noon()));
+    }
+
+    #[test]
+    fn faulty_files_leave_the_old_certificate_in_use_and_say_why() {
+        let dir = Dir::new();
+        install(&dir, &["a.example"], 2026, 2027, true);
+        let own = OwnCertificate::open(files(&dir), "a.example", noon()).unwrap();
+        let good = own.facts();
+        let (chain, key) = (dir.path().join("fullchain.pem"), dir.path().join("privkey.pem"));
+        let (chain_text, key_text) = (chain.display().to_string(), key.display().to_string());
+        type Breaking<'a> = (&'a str, Box<dyn Fn() + 'a>, String);
+        let breakings: Vec<Breaking<'_>> = vec![
+            (
+                "another key",
+                Box::new(|| install(&dir, &["a.example"], 2026, 2027, false)),
+                format!(
+                    "the key in {key_text} does not belong to the certificate in {chain_text} (remedy: replace both files together)"
+                ),
+            ),
+            (
+                "old",
+                Box::new(|| install(&dir, &["a.example"], 2024, 2025, true)),
+                format!("the certificate in {chain_text} has expired on 2025-01-01 (remedy: renew it)"),
+            ),
+            (
+                "of another",
+                Box::new(|| install(&dir, &["b.example", "c.example"], 2026, 2027, true)),
+                format!(
+                    "the certificate in {chain_text} is not for a.example but for b.example, c.example (remedy: get one for a.example)"
+                ),
+            ),
+            (
+                "no certificate",
+                Box::new(|| fs::write(&chain, "-----BEGIN NOTHING-----").unwrap()),
+                format!("{chain_text} holds no certificate in PEM (remedy: the file fullchain.pem of your authority)"),
+            ),
+            (
+                "no key",
+                Box::new(|| {
+                    install(&dir, &["a.example"], 2026, 2027, true);
+                    fs::write(&key, "").unwrap();
+                }),
+                format!("{key_text} holds no private key in PEM (remedy: an unencrypted PKCS #8 key)"),
+            ),
+            (
+                "nothing",
+                Box::new(|| fs::remove_file(&key).unwrap()),
+                format!(
+                    "{key_text} cannot be read: No such file or directory (os error 2) (remedy: it must exist and the user kontalk-node must be allowed to read it)"
+                ),
+            ),
+        ];
+        for (name, make_faulty, said) in &breakings {
+            make_faulty();
+            assert_eq!(own.reload(noon()).unwrap_err().to_string(), *said, "{name}");
+            assert_eq!(own.facts(), good, "{name}");
+            assert!(!own.reload_if_changed(noon()), "{name}: complained of already");
+        }
+        install(&dir, &["a.example"], 2026, 2029, true);
+        assert!(own.reload_if_changed(noon()));
+    }
+
+    #[test]
+    fn at_the_start_a_doubtful_certificate_is_used_and_an_unusable_one_is_not() {
+        let dir = Dir::new();
+        install(&dir, &["b.example"], 2024, 2025, true);
+        assert!(OwnCertificate::open(files(&dir), "a.example", noon()).is_ok());
+        install(&dir, &["a.example"], 2026, 2027, false);
+        let fault = OwnCertificate::open(files(&dir), "a.example", noon()).unwrap_err();
+        assert!(matches!(fault, CertificateFault::KeyMismatch { .. }));
+    }
+}

@@ -21,7 +21,9 @@ pub mod tls;
 mod transport;
 mod verifier;
 
-pub use certificate::{CertificateFacts, CertificateFault, CertificateSource, OwnCertificate};
+pub use certificate::{
+    CertificateFacts, CertificateFault, CertificateSource, OwnCertificate, SELF_MADE_CERTIFICATE, SELF_MADE_KEY,
+};
 pub use listen::{BindError, Listener, bind};
 pub use open_files::raise_open_files;
 pub use permits::{Permit, Permits, Refusal};

@@ -26,6 +26,9 @@ use smol::Timer;
 use smol::future::{or, poll_fn};
 use smol::io::{AsyncReadExt, AsyncWriteExt};
 
+use x509_parser::oid_registry::OID_PKCS1_SHA1WITHRSA;
+use x509_parser::prelude::{FromDer, X509Certificate, X509Version};
+
 use super::*;
 
 /// A directory that goes when it is dropped.
@@ -95,11 +98,17 @@ fn make_bridge_certificate(dir: &Dir) {
         "ca -batch -selfsign -keyfile bridge.key -in bridge.csr -out bridge.pem -notext -config ca.cnf -md sha1 \
          -startdate 20200101000000Z -enddate 20200101000000Z",
     );
+    let der = dir.der("bridge.pem");
+    let (_, parsed) = X509Certificate::from_der(&der).unwrap();
+    assert_eq!(parsed.validity().not_before, parsed.validity().not_after);
+    assert!(parsed.is_ca() && parsed.signature_algorithm.algorithm == OID_PKCS1_SHA1WITHRSA);
 }
 
 fn make_v1_certificate(dir: &Dir) {
     dir.openssl("req -new -nodes -newkey rsa:2048 -subj /CN=v1 -keyout v1.key -out v1.csr");
     dir.openssl("x509 -req -in v1.csr -signkey v1.key -out v1.pem");
+    let der = dir.der("v1.pem");
+    assert_eq!(X509Certificate::from_der(&der).unwrap().1.version, X509Version::V1);
 }
 
 fn own_certificate(dir: &Dir) -> OwnCertificate {
