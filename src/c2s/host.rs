@@ -52,7 +52,7 @@ pub trait Host: Send + Sync {
     fn verify_plain<'a>(
         &'a self,
         account: &'a BareJid,
-        password: &'a Password,
+        password: Password,
     ) -> Answer<'a, Result<BareJid, SaslFailure>>;
 
     /// EXTERNAL: whose key is in the certificate, and may it log in?

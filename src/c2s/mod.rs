@@ -236,7 +236,7 @@ impl Connection {
             }
             Action::VerifyPlain { account, password } => {
                 let answer = match self.host.may_attempt(&self.peer, Some(&account)) {
-                    Ok(()) => self.host.verify_plain(&account, &password).await,
+                    Ok(()) => self.host.verify_plain(&account, password).await,
                     Err(failure) => Err(failure),
                 };
                 self.stream.authenticated(answer);

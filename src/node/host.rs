@@ -84,7 +84,7 @@ impl Host for NodeHost {
     fn verify_plain<'a>(
         &'a self,
         account: &'a BareJid,
-        password: &'a Password,
+        password: Password,
     ) -> Answer<'a, Result<BareJid, SaslFailure>> {
         Box::pin(self.logins.plain(account, password))
     }

@@ -83,10 +83,9 @@ impl Logins {
     }
 
     /// PLAIN: costs as much whether or not there is such an account.
-    pub(super) async fn plain(&self, account: &BareJid, password: &Password) -> Result<BareJid, SaslFailure> {
+    pub(super) async fn plain(&self, account: &BareJid, password: Password) -> Result<BareJid, SaslFailure> {
         let keys = self.scram_keys(account)?;
         let real = self.account(account)?.is_some_and(|account| account.password.is_some());
-        let password = password.clone();
         let fits = work(move || keys.verify_password(password.expose())).await;
         if fits && real { Ok(account.clone()) } else { Err(SaslFailure::new(SaslCondition::NotAuthorized)) }
     }

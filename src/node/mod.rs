@@ -110,7 +110,6 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
     }
     make_data_dir(&config.data_dir)?;
     let store = Store::open(&config.data_dir.join("store")).map_err(NodeFault::Store)?;
-    store.set_offline_limits(config.limits.offline_messages_max, config.limits.offline_ttl);
     let now = SystemTime::now();
     let server_key = identity::open(&config.data_dir, config.domain.as_str(), Timestamp::from_system(now))
         .map_err(NodeFault::Identity)?;
@@ -148,7 +147,8 @@ async fn serve(
     let (hub, inbox) = Hub::new(router, store.clone(), config);
     let host = Arc::new(NodeHost::new(config, store.clone(), server_key, certificate.clone(), inbox.clone()));
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
-    let control = control::Server::new(socket, store.clone(), inbox.clone(), host.server_fingerprint(), begun);
+    let key = host.server_fingerprint();
+    let control = control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, begun);
     let hub = executor.spawn(hub.run());
     let control = executor.spawn(control.run(executor));
     let connections = Connections::new(executor, host, config);

@@ -132,6 +132,12 @@ impl ServerKey {
         &self.public_ring
     }
 
+    /// The public ring as ASCII armor, for tools and people.
+    pub fn armored_public_ring(&self) -> String {
+        let armored = self.cert.armored().export_to_vec().unwrap_or_default();
+        String::from_utf8_lossy(&armored).into_owned()
+    }
+
     /// The node's name in the network.
     pub fn fingerprint(&self) -> Fingerprint {
         self.fingerprint
@@ -140,6 +146,14 @@ impl ServerKey {
     /// When the key was made.
     pub fn created(&self) -> Timestamp {
         Timestamp::from_system(self.public.creation_time())
+    }
+
+    /// The domain that its user id `xmpp:DOMAIN` names.
+    pub fn domain(&self) -> Option<BareJid> {
+        self.cert.userids().find_map(|id| {
+            let named = id.userid().value().strip_prefix(b"xmpp:").and_then(|rest| std::str::from_utf8(rest).ok());
+            named.and_then(|name| BareJid::domain(name).ok())
+        })
     }
 
     /// Is it the key of this domain: has it the user id `xmpp:DOMAIN`, or (as older servers have) an email address there?
