@@ -5,7 +5,8 @@
 //! when they verify, and of the rest the stored ring's come first.
 
 use super::ring::{
-    BoundSubkey, CERTIFICATIONS_MAX, IDS_MAX, OWN_SIGNATURES_MAX, REVOCATIONS_MAX, RingError, SUBKEYS_MAX, SignedId, UserRing,
+    BoundSubkey, CERTIFICATIONS_MAX, IDS_MAX, OWN_SIGNATURES_MAX, REVOCATIONS_MAX, RingError, SUBKEYS_MAX, SignedId,
+    UserRing,
 };
 use super::signature::{Covered, PrimaryKey, created, verifies};
 use openpgp::packet::Signature;
