@@ -93,7 +93,7 @@ impl ClientKey {
         let subkeys = match recipe.shape {
             Shape::Legacy => {
                 let rsa = rsa_key(index.wrapping_add(1 << 16));
-                vec![Key::from(Key4::<SecretParts, SubordinateRole>::from(role(rsa)))]
+                vec![Key::from(role(rsa))]
             }
             _ => {
                 vec![
