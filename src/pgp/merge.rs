@@ -34,7 +34,8 @@ impl UserRing {
     }
 
     /// The ring without what its key did not sign: own signatures that do not verify, ids and subkeys left without any. The
-    /// newest own signature comes first. Certifications are not looked at.
+    /// newest own signature comes first. Certifications are not looked at. For a
+    /// ring that is to be stored as it was presented; what [`ServerKey::certify`](super::ServerKey::certify) gives is tidy.
     #[must_use]
     pub fn tidy(&self) -> UserRing {
         let mut tidy = UserRing { ids: Vec::new(), subkeys: Vec::new(), ..self.clone() };

@@ -163,6 +163,8 @@ impl ServerKey {
     /// key's own signature. Where a good one is there already, nothing is added. What the key did not sign is left out of the
     /// ring that comes back (see [`UserRing::tidy`]).
     ///
+    /// A certification that was revoked is given anew: whether the account may have it is the caller's to know.
+    ///
     /// The key must be good, sign the user id, and bind each subkey. The subkeys' own signatures back to the master are not
     /// looked at: Kontalk clients make them over the master key alone.
     pub fn certify(&self, ring: &UserRing, address: &BareJid, now: Timestamp) -> Result<UserRing, CertifyError> {
