@@ -106,7 +106,9 @@ impl fmt::Display for LoginRefusal {
             LoginRefusal::CertificationRevoked => "this server revoked the key's certification",
             LoginRefusal::OlderThanCurrent => "the account has another key, and this one is not newer",
             LoginRefusal::CurrentKeyMissing => "the account has another key, whose ring is not stored",
-            LoginRefusal::CurrentKeyRefused => "the account has another key, which is no longer good; registration replaces it",
+            LoginRefusal::CurrentKeyRefused => {
+                "the account has another key, which is no longer good; registration replaces it"
+            }
             LoginRefusal::ClockBehind => "this machine's clock is behind the making of its own key; set the clock",
         })
     }
@@ -229,7 +231,8 @@ pub(super) fn check_id(ring: &UserRing, id: &SignedId, now: Timestamp) -> Result
     if key_expired || expired(own, now) {
         return Err(KeyFault::Expired);
     }
-    let revoked = |revocation: &Signature| created(revocation) >= created(own) && verifies(revocation, &ring.primary, covered);
+    let revoked =
+        |revocation: &Signature| created(revocation) >= created(own) && verifies(revocation, &ring.primary, covered);
     if id.own_revocations.iter().any(revoked) { Err(KeyFault::AddressRevoked) } else { Ok(()) }
 }
 

@@ -5,7 +5,8 @@
 //! when they verify, and of the rest the stored ring's come first.
 
 use super::ring::{
-    BoundSubkey, CERTIFICATIONS_MAX, IDS_MAX, OWN_SIGNATURES_MAX, REVOCATIONS_MAX, RingError, SUBKEYS_MAX, SignedId, UserRing,
+    BoundSubkey, CERTIFICATIONS_MAX, IDS_MAX, OWN_SIGNATURES_MAX, REVOCATIONS_MAX, RingError, SUBKEYS_MAX, SignedId,
+    UserRing,
 };
 use super::signature::{Covered, PrimaryKey, created, verifies};
 use openpgp::packet::Signature;
@@ -33,7 +34,8 @@ impl UserRing {
     }
 
     /// The ring without what its key did not sign: own signatures that do not verify, ids and subkeys left without any. The
-    /// newest own signature comes first. Certifications are not looked at.
+    /// newest own signature comes first. Certifications are not looked at. For a
+    /// ring that is to be stored as it was presented; what [`ServerKey::certify`](super::ServerKey::certify) gives is tidy.
     #[must_use]
     pub fn tidy(&self) -> UserRing {
         let mut tidy = UserRing { ids: Vec::new(), subkeys: Vec::new(), ..self.clone() };

@@ -38,7 +38,5 @@ mod tests;
 pub use bridge::{BridgeError, certificate_spki, is_bridge_certificate, ring_of_certificate};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use judge::{CLOCK_SKEW_MAX, CandidateRefusal, KeyFault, LoginRefusal, judge_candidate, judge_login};
-pub use ring::{
-    CERTIFICATIONS_MAX, IDS_MAX, OWN_SIGNATURES_MAX, REVOCATIONS_MAX, RingError, SUBKEYS_MAX, UserRing,
-};
+pub use ring::{CERTIFICATIONS_MAX, IDS_MAX, OWN_SIGNATURES_MAX, REVOCATIONS_MAX, RingError, SUBKEYS_MAX, UserRing};
 pub use server_key::{CertifyError, ServerKey, ServerKeyError};

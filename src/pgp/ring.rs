@@ -81,7 +81,9 @@ impl fmt::Display for RingError {
             RingError::Secret => "the key ring holds secret keys; only public keys are wanted",
             RingError::SeveralKeys => "the key ring holds more than one master key",
             RingError::BrokenKey => "a key in the ring does not fit its own algorithm",
-            RingError::KeyUnsupported => "the master key is not RSA of 2048 to 4096 bits, ECDSA P-256 or Ed25519, version 4",
+            RingError::KeyUnsupported => {
+                "the master key is not RSA of 2048 to 4096 bits, ECDSA P-256 or Ed25519, version 4"
+            }
             RingError::OtherKey => "the rings are of different keys",
         })
     }
@@ -279,7 +281,9 @@ impl Reader {
 
     fn take_subkey(&mut self, key: Subkey) -> Result<(), RingError> {
         let curve = match key.mpis() {
-            PublicKey::ECDSA { curve, .. } | PublicKey::ECDH { curve, .. } | PublicKey::EdDSA { curve, .. } => Some(curve),
+            PublicKey::ECDSA { curve, .. } | PublicKey::ECDH { curve, .. } | PublicKey::EdDSA { curve, .. } => {
+                Some(curve)
+            }
             _ => None,
         };
         // RSA numbers in a packet of an elliptic curve now and then pass for an unknown curve.
@@ -300,7 +304,8 @@ impl Reader {
 
     fn take_signature(&mut self, signature: Signature) {
         let Some((primary, fingerprint)) = &self.primary else { return };
-        if signature.version() != 4 || signature.exportable().is_err() || signature.signature_creation_time().is_none() {
+        if signature.version() != 4 || signature.exportable().is_err() || signature.signature_creation_time().is_none()
+        {
             return;
         }
         let own = names_issuer(&signature, &fingerprint.handle());
@@ -381,7 +386,8 @@ impl BoundSubkey {
 fn check_master(key: &PublicKey) -> Result<(), RingError> {
     match key {
         PublicKey::RSA { e, n } => {
-            let fits = (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&n.bits()) && (2..=RSA_EXPONENT_BITS_MAX).contains(&e.bits());
+            let fits =
+                (RSA_BITS_MIN..=RSA_BITS_MAX).contains(&n.bits()) && (2..=RSA_EXPONENT_BITS_MAX).contains(&e.bits());
             if fits { Ok(()) } else { Err(RingError::KeyUnsupported) }
         }
         PublicKey::ECDSA { curve: Curve::Unknown(_), .. } | PublicKey::EdDSA { curve: Curve::Unknown(_), .. } => {

@@ -70,12 +70,16 @@ impl fmt::Display for ServerKeyError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             ServerKeyError::NotMade(cause) => write!(f, "the server key could not be made: {cause}"),
-            ServerKeyError::Malformed(cause) => write!(f, "the server key cannot be read: {cause} (restore it from a backup)"),
-            ServerKeyError::NoSecret => f.write_str("the server key lacks its secret half (restore it from a backup)"),
-            ServerKeyError::Locked => {
-                f.write_str("the server key is locked with a passphrase (export it again without one: gpg --edit-key, passwd)")
+            ServerKeyError::Malformed(cause) => {
+                write!(f, "the server key cannot be read: {cause} (restore it from a backup)")
             }
-            ServerKeyError::Unsupported => f.write_str("the server key is not a version 4 key that this node can sign with"),
+            ServerKeyError::NoSecret => f.write_str("the server key lacks its secret half (restore it from a backup)"),
+            ServerKeyError::Locked => f.write_str(
+                "the server key is locked with a passphrase (export it again without one: gpg --edit-key, passwd)",
+            ),
+            ServerKeyError::Unsupported => {
+                f.write_str("the server key is not a version 4 key that this node can sign with")
+            }
         }
     }
 }
@@ -173,6 +177,8 @@ impl ServerKey {
     /// key's own signature. Where a good one is there already, nothing is added. What the key did not sign is left out of the
     /// ring that comes back (see [`UserRing::tidy`]).
     ///
+    /// A certification that was revoked is given anew: whether the account may have it is the caller's to know.
+    ///
     /// The key must be good, sign the user id, and bind each subkey. The subkeys' own signatures back to the master are not
     /// looked at: Kontalk clients make them over the master key alone.
     pub fn certify(&self, ring: &UserRing, address: &BareJid, now: Timestamp) -> Result<UserRing, CertifyError> {
@@ -238,7 +244,8 @@ impl ServerKey {
         let public = signer.public().clone().role_into_primary();
         let unwritable = |error: &dyn fmt::Display| ServerKeyError::Malformed(error.to_string());
         cert.as_tsk().to_vec().map_err(|error| unwritable(&error))?;
-        let public_ring = cert.clone().strip_secret_key_material().export_to_vec().map_err(|error| unwritable(&error))?;
+        let public_ring =
+            cert.clone().strip_secret_key_material().export_to_vec().map_err(|error| unwritable(&error))?;
         Ok(ServerKey { cert, public, public_ring, fingerprint, signer })
     }
 
@@ -257,7 +264,8 @@ impl ServerKey {
         let id = ids.get_mut(place).ok_or(CertifyError::NoSuchAddress)?;
         let (more, list, limit) = if typ == SignatureType::CertificationRevocation {
             // A soft reason: one that a later certification may lift.
-            let reason = SubpacketValue::ReasonForRevocation { code: ReasonForRevocation::UIDRetired, reason: Vec::new() };
+            let reason =
+                SubpacketValue::ReasonForRevocation { code: ReasonForRevocation::UIDRetired, reason: Vec::new() };
             (vec![reason], &mut id.certification_revocations, REVOCATIONS_MAX)
         } else {
             (Vec::new(), &mut id.certifications, CERTIFICATIONS_MAX)

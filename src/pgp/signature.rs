@@ -38,8 +38,7 @@ pub(super) fn verifies<P: KeyParts, R: KeyRole>(signature: &Signature, by: &Key<
     }
     let Ok(digest) = digest(signature, covered) else { return false };
     // The two bytes sent in the clear spare the costly operation for almost all that were made over something else.
-    digest.starts_with(signature.digest_prefix())
-        && by.verify(signature.mpis(), signature.hash_algo(), &digest).is_ok()
+    digest.starts_with(signature.digest_prefix()) && by.verify(signature.mpis(), signature.hash_algo(), &digest).is_ok()
 }
 
 /// When it says it was made.
@@ -80,7 +79,8 @@ pub(super) fn make(
     let mut values = vec![SubpacketValue::SignatureCreationTime(created)];
     values.extend(more);
     values.push(SubpacketValue::IssuerFingerprint(fingerprint));
-    let hashed: openpgp::Result<Vec<Subpacket>> = values.into_iter().map(|value| Subpacket::new(value, false)).collect();
+    let hashed: openpgp::Result<Vec<Subpacket>> =
+        values.into_iter().map(|value| Subpacket::new(value, false)).collect();
     let (hashed, unhashed) = (hashed?, vec![Subpacket::new(SubpacketValue::Issuer(keyid), false)?]);
     let algorithm = signer.public().pk_algo();
     let with = |prefix: [u8; 2], mpis: mpi::Signature| -> openpgp::Result<Signature> {
