@@ -176,9 +176,9 @@ async fn serve(
             }
         }
     };
-    let hub = hub.fallible();
+    let mut hub = hub.fallible();
     let hub_ended = async {
-        hub.await;
+        (&mut hub).await;
         log::error!("the router ended by itself");
     };
     stop.or(hub_ended).await;
@@ -187,9 +187,14 @@ async fn serve(
     drop(control);
     drop(housekeeping);
     control::remove(&config.data_dir);
-    inbox.shutdown().await;
+    inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
+    drop(hub);
     smol::unblock(move || store.close()).await.map_err(NodeFault::StoreBroke)
+}
+
+async fn patience() {
+    smol::Timer::after(SHUTDOWN_PATIENCE).await;
 }
 
 /// Both clocks, now.
