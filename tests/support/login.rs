@@ -22,11 +22,13 @@ pub enum Binding {
 }
 
 impl Client {
-    /// A session as a modern client makes it: SCRAM-SHA-256, a resource, stream management with resumption, presence.
+    /// A session as a modern client makes it: SCRAM-SHA-256, a resource, stream management with resumption, roster, presence.
     /// The account is one of [`Node::add_account`]; what its own presence brings back has been read.
     pub fn online(node: &Node, user: &str, resource: &str) -> Client {
         let mut client = Client::bound(node, user, resource);
         client.enable_sm(true);
+        // Only a session that asked for its roster hears of changes to it (an interested resource, RFC 6121 §2.1.6).
+        client.roster();
         client.send("<presence/>");
         client.roundtrip();
         client.take_own_presence();

@@ -215,7 +215,7 @@ impl Node {
     }
 
     fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_kontalk-node"));
+        let mut command = Command::new(binary());
         command.args(arguments).current_dir(&self.dir);
         command.stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
         command
@@ -385,6 +385,11 @@ fn holds_word(text: &str, word: &str) -> bool {
         let behind = text.get(at + word.len()..).and_then(|behind| behind.chars().next());
         !before.is_some_and(|c| c.is_alphanumeric() || c == '.') && !behind.is_some_and(char::is_alphanumeric)
     })
+}
+
+/// The binary under test: this build's, or another (a package's, a cross build's) that `KONTALK_NODE_BINARY` names.
+pub fn binary() -> PathBuf {
+    std::env::var_os("KONTALK_NODE_BINARY").map_or_else(|| env!("CARGO_BIN_EXE_kontalk-node").into(), PathBuf::from)
 }
 
 fn config(dir: &Path, options: &NodeOptions) -> String {
