@@ -12,7 +12,7 @@ pub mod roster;
 pub mod router;
 pub mod services;
 pub mod sms;
-pub mod store;
 pub mod stanza;
+pub mod store;
 pub mod stream;
 pub mod xml;

@@ -49,11 +49,8 @@ pub trait Host: Send + Sync {
     fn scram_keys<'a>(&'a self, account: &'a BareJid) -> Answer<'a, Result<ScramKeys, SaslFailure>>;
 
     /// PLAIN: is it the account's password?
-    fn verify_plain<'a>(
-        &'a self,
-        account: &'a BareJid,
-        password: Password,
-    ) -> Answer<'a, Result<BareJid, SaslFailure>>;
+    fn verify_plain<'a>(&'a self, account: &'a BareJid, password: Password)
+    -> Answer<'a, Result<BareJid, SaslFailure>>;
 
     /// EXTERNAL: whose key is in the certificate, and may it log in?
     fn verify_external<'a>(
@@ -65,7 +62,7 @@ pub trait Host: Send + Sync {
     /// Answers a registration request of a stranger.
     fn register<'a>(&'a self, peer: &'a Peer, request: Stanza) -> Answer<'a, Stanza>;
 
-    /// A connection has authenticated: from now on the router may write to it.
+    /// A connection begins: from now on the router may write to it, until [`Event::Closed`] or [`Event::Lost`].
     fn attach<'a>(&'a self, connection: ConnectionId, outbox: Outbox) -> Answer<'a, ()>;
 
     /// Tells the router; waits when the router has too much to do, so a flood slows its own connection.

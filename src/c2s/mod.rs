@@ -76,11 +76,12 @@ pub async fn serve(transport: Transport, start: Start, permit: Permit, id: Conne
         wire: Wire::new(transport, begun),
         outbox: Outbox::default(),
         permit: Some(permit),
-        attached: false,
+        bound: false,
         managed: false,
         asked_alive: false,
         stanzas_in: 0,
     };
+    connection.host.attach(id, connection.outbox.clone()).await;
     let end = connection.run().await;
     connection.finish(end, begun).await;
 }
@@ -127,8 +128,8 @@ struct Connection {
     wire: Wire,
     outbox: Outbox,
     permit: Option<Permit>,
-    /// The router knows the outbox.
-    attached: bool,
+    /// It became a session, or tried to; the log tells of its end.
+    bound: bool,
     /// Stream management is on: a silent client is asked with `<r/>`, a ping would have to be counted.
     managed: bool,
     /// A silent client was asked whether it lives.
@@ -252,7 +253,7 @@ impl Connection {
             }
             Action::Bind { account, resource } => self.bind(account, resource).await,
             Action::Resume { account, token, h } => {
-                self.attach().await;
+                self.leave_strangers();
                 self.host.tell(Event::Resume { connection: id, account, token, h }).await;
             }
             Action::EnableSm { resume, max_secs } => {
@@ -300,7 +301,7 @@ impl Connection {
     }
 
     async fn bind(&mut self, account: BareJid, resource: Option<String>) {
-        self.attach().await;
+        self.leave_strangers();
         // RFC 6120 §7.6: without a wish the server makes one up that nobody can guess.
         let wished = resource.and_then(|resource| account.with_resource(&resource).ok());
         let jid = match wished {
@@ -313,13 +314,10 @@ impl Connection {
         }
     }
 
-    /// The client has authenticated: it is a stranger no longer, and the router may write to it.
-    async fn attach(&mut self) {
+    /// The client has authenticated: it takes no place of those who have not.
+    fn leave_strangers(&mut self) {
         self.permit = None;
-        if !self.attached {
-            self.attached = true;
-            self.host.attach(self.id, self.outbox.clone()).await;
-        }
+        self.bound = true;
     }
 
     fn resumption(&self, max_secs: Option<u32>) -> Resumption {
@@ -332,7 +330,7 @@ impl Connection {
         log::info!("c{} {} {what} ({}, {version})", self.id.0, jid.bare().for_log(), self.peer.address);
     }
 
-    async fn finish(mut self, end: End, begun: Instant) {
+    async fn finish(self, end: End, begun: Instant) {
         self.outbox.close();
         let event = match end {
             End::Lost(_) => Event::Lost(self.id),
@@ -344,9 +342,8 @@ impl Connection {
             End::Lost(error) => format!("lost: {error}"),
         };
         let (id, secs) = (self.id.0, begun.elapsed().as_secs());
-        if self.attached {
-            self.attached = false;
-            self.host.tell(event).await;
+        self.host.tell(event).await;
+        if self.bound {
             log::info!("c{id} {how}: {} stanzas in, {secs} s", self.stanzas_in);
         } else {
             log::debug!("c{id} {} {how} before authentication, {secs} s", self.peer.address);

@@ -87,7 +87,12 @@ impl Wire {
     }
 
     /// Waits until something happens: writes what waits, takes texts out of the outbox, reads.
-    pub(super) async fn next(&mut self, stream: &mut Stream, outbox: &Outbox, deadline: Instant) -> io::Result<Progress> {
+    pub(super) async fn next(
+        &mut self,
+        stream: &mut Stream,
+        outbox: &Outbox,
+        deadline: Instant,
+    ) -> io::Result<Progress> {
         poll_fn(|cx| self.poll(cx, stream, outbox, deadline)).await
     }
 
@@ -163,7 +168,11 @@ impl Wire {
         self.stalled_at = None;
         self.sent = 0;
         // An idle connection owns no buffer.
-        if self.out.capacity() > KEPT_BYTES { self.out = Vec::new() } else { self.out.clear() }
+        if self.out.capacity() > KEPT_BYTES {
+            self.out = Vec::new()
+        } else {
+            self.out.clear()
+        }
         Ok(true)
     }
 

@@ -58,7 +58,9 @@ pub(super) fn run(arguments: &Serve) -> ExitCode {
         log::warn!("{warning}");
     }
     if !config.trial && config.sms.via == SmsVia::Terminal {
-        log::warn!("codes are printed here instead of being sent: nobody else can register (remedy: choose another sms.via)");
+        log::warn!(
+            "codes are printed here instead of being sent: nobody else can register (remedy: choose another sms.via)"
+        );
     }
     match node::run(&config, &mut std::io::stdout()) {
         Ok(()) => {

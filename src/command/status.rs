@@ -31,8 +31,8 @@ pub(super) struct Status {
 }
 
 pub(super) fn run(arguments: &Status) -> ExitCode {
-    let asked = data_dir(arguments.data.as_ref(), arguments.config.as_ref())
-        .and_then(|data| ask_node(&data, Request::Status));
+    let asked =
+        data_dir(arguments.data.as_ref(), arguments.config.as_ref()).and_then(|data| ask_node(&data, Request::Status));
     let status = match asked.map(|asked| asked.reply) {
         Ok(Reply::Status(status)) => status,
         Ok(_) => return ExitCode::from(REFUSED),

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 use super::login::encode;
 use super::random::random_bytes;
 use crate::jid::{BareJid, JidError};
+use crate::router::Ticket;
 use crate::stanza::Timestamp;
 use crate::store::{Account, Departed, Store, StoreError};
 use crate::stream::{DEFAULT_ITERATIONS, Password, PasswordError, SALT_BYTES, ScramKeys};
-use crate::router::Ticket;
 
 /// An account, as `account show` tells it.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -50,8 +50,12 @@ impl std::fmt::Display for AccountFault {
             AccountFault::Store(error) => error.fmt(f),
             AccountFault::Password(error) => error.fmt(f),
             AccountFault::Address(error) => write!(f, "{error} (remedy: e.g. alice@example.org)"),
-            AccountFault::OtherDomain(domain) => write!(f, "this node serves {domain} (remedy: an address that ends in @{domain})"),
-            AccountFault::NoLocalpart => f.write_str("an account has a name before the @ (remedy: e.g. alice@example.org)"),
+            AccountFault::OtherDomain(domain) => {
+                write!(f, "this node serves {domain} (remedy: an address that ends in @{domain})")
+            }
+            AccountFault::NoLocalpart => {
+                f.write_str("an account has a name before the @ (remedy: e.g. alice@example.org)")
+            }
             AccountFault::Encoding => f.write_str("the password's keys cannot be encoded"),
         }
     }
@@ -77,7 +81,12 @@ pub(super) fn check_address(address: &BareJid, domain: &BareJid) -> Result<(), A
 }
 
 /// Makes an account with a password. Takes the time of a key derivation.
-pub(super) fn add(store: &Store, address: &BareJid, password: &Password, now: Timestamp) -> Result<Ticket, AccountFault> {
+pub(super) fn add(
+    store: &Store,
+    address: &BareJid,
+    password: &Password,
+    now: Timestamp,
+) -> Result<Ticket, AccountFault> {
     let account = Account { password: Some(credentials(password)?), ..Account::new(now) };
     Ok(store.add_account(address, &account)?)
 }
@@ -117,6 +126,7 @@ fn facts(address: &BareJid, account: &Account) -> AccountFacts {
 
 fn credentials(password: &Password) -> Result<crate::store::Credentials, AccountFault> {
     let salt: [u8; SALT_BYTES] = random_bytes();
-    let keys = ScramKeys::derive(password.expose(), salt.to_vec(), DEFAULT_ITERATIONS).map_err(AccountFault::Password)?;
+    let keys =
+        ScramKeys::derive(password.expose(), salt.to_vec(), DEFAULT_ITERATIONS).map_err(AccountFault::Password)?;
     encode(&keys).ok_or(AccountFault::Encoding)
 }

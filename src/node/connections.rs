@@ -30,17 +30,9 @@ pub(super) struct Connections {
 
 impl Connections {
     pub(super) fn new(executor: &'static Executor<'static>, host: Arc<dyn Host>, config: &Config) -> Connections {
-        let permits =
-            Permits::new(config.limits.unauthenticated_max, config.limits.unauthenticated_per_address_max);
+        let permits = Permits::new(config.limits.unauthenticated_max, config.limits.unauthenticated_per_address_max);
         let (alive, all_ended) = bounded(1);
-        Connections {
-            executor,
-            host,
-            permits: Arc::new(permits),
-            next: Arc::new(AtomicU64::new(1)),
-            alive,
-            all_ended,
-        }
+        Connections { executor, host, permits: Arc::new(permits), next: Arc::new(AtomicU64::new(1)), alive, all_ended }
     }
 
     /// Accepts on these listeners until the tasks are dropped.

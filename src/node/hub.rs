@@ -13,13 +13,13 @@ use crate::jid::{BareJid, Jid};
 use crate::limits;
 use crate::router::{Action, ConnectionId, Event, Router, Storage, Ticket};
 use crate::services::{self, Addressee, Facts};
-use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError};
+use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store};
 
 /// What the hub is sent.
 #[derive(Debug)]
 pub(super) enum Input {
-    /// A connection has authenticated and takes texts from now on.
+    /// A connection takes texts from now on.
     Attach(ConnectionId, Outbox),
     /// Something for the router.
     Event(Event),
@@ -188,6 +188,11 @@ impl Hub {
             }
             Input::Shutdown(done) => {
                 self.handle(Event::Shutdown);
+                for outbox in self.outboxes.values() {
+                    // RFC 6120 §4.9.3.20, for those too who have not authenticated.
+                    let error = StreamError::new(StreamCondition::SystemShutdown);
+                    let _ = outbox.push(Outgoing::Close(Some(error)));
+                }
                 let _ = done.try_send(());
             }
         }
@@ -229,8 +234,7 @@ impl Hub {
     }
 
     fn serve(&self, request: &Stanza) -> Option<Stanza> {
-        let facts =
-            Facts { domain: self.domain.clone(), registration: self.registration, now: clock().wall };
+        let facts = Facts { domain: self.domain.clone(), registration: self.registration, now: clock().wall };
         services::answer(request, self.addressee(request), &facts)
     }
 

@@ -131,12 +131,19 @@ impl Logins {
         let now = Timestamp::from_system(SystemTime::now());
         let outcome = work(move || {
             let before = known.as_ref().map(UserRing::to_bytes);
+            let judge =
+                |ring: &UserRing| judge_login(ring, domain.domainpart(), &server_key, now, stored, current.as_ref());
             let merged = match known {
-                Some(known) => known.merge(&ring).map_err(|_| LoginRefusal::NotCertified)?,
                 None => ring,
+                Some(known) if known == ring => ring,
+                Some(known) => {
+                    // What a client presents must itself be certified: an app that never got our answer must not seem to
+                    // be registered. What we know besides (a revocation) counts as well.
+                    judge(&ring)?;
+                    known.merge(&ring).map_err(|_| LoginRefusal::NotCertified)?
+                }
             };
-            let address =
-                judge_login(&merged, domain.domainpart(), &server_key, now, stored, current.as_ref())?;
+            let address = judge(&merged)?;
             let after = merged.to_bytes();
             // Nothing is written by a login that brings nothing new.
             let news = (stored != Some(presented) || before.as_ref() != Some(&after)).then_some(after);

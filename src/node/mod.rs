@@ -152,7 +152,8 @@ async fn serve(
     let hub = executor.spawn(hub.run());
     let control = executor.spawn(control.run(executor));
     let connections = Connections::new(executor, host, config);
-    let entrances = connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
+    let entrances =
+        connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     inbox.farewells(&store).await;

@@ -88,8 +88,7 @@ impl Registrations {
         let now = Timestamp::from_system(SystemTime::now());
         let read = work(move || {
             let ring = ring_of_certificate(&certificate).map_err(|error| error.to_string())?;
-            let address =
-                judge_candidate(&ring, domain.domainpart(), now).map_err(|error| error.to_string())?;
+            let address = judge_candidate(&ring, domain.domainpart(), now).map_err(|error| error.to_string())?;
             Ok::<_, String>((ring, address))
         });
         let (ring, address) = read.await.map_err(|reason| {

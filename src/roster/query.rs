@@ -91,10 +91,7 @@ pub fn result(roster: &Roster, client_version: Option<&str>) -> Option<Element> 
     if client_version == Some(version.as_str()) {
         return None;
     }
-    let mut query = Element::new("query", ns::ROSTER);
-    if client_version.is_some() {
-        query.set_attribute("ver", version);
-    }
+    let mut query = Element::new("query", ns::ROSTER).with("ver", version);
     for (contact, entry) in &roster.entries {
         if let Some(item) = &entry.item {
             query.push(item_element(contact, item));
@@ -265,7 +262,7 @@ mod tests {
         let roster = Roster { version: 5, entries: vec![(nurse(), shown.clone()), (stranger, hidden)] };
         let items = "<item jid='nurse@example.com' name='Nurse' subscription='none' ask='subscribe' approved='true'>\
                      <group>Servants</group></item>";
-        for (client_version, attribute) in [(None, ""), (Some(""), " ver='5'"), (Some("4"), " ver='5'")] {
+        for (client_version, attribute) in [(None, " ver='5'"), (Some(""), " ver='5'"), (Some("4"), " ver='5'")] {
             let text = result(&roster, client_version).unwrap().to_text(ns::CLIENT);
             assert_eq!(text, format!("<query xmlns='jabber:iq:roster'{attribute}>{items}</query>"));
         }

@@ -29,16 +29,8 @@ pub(super) fn get(
 
 fn domain_info(query: Element, facts: &Facts) -> Element {
     let mut query = query.with_child(identity("server", "im"));
-    let always = [
-        ns::DISCO_INFO,
-        ns::DISCO_ITEMS,
-        ns::ROSTER,
-        ns::BLOCKING,
-        ns::PING,
-        ns::TIME,
-        ns::VERSION,
-        ns::MSG_OFFLINE,
-    ];
+    let always =
+        [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::ROSTER, ns::BLOCKING, ns::PING, ns::TIME, ns::VERSION, ns::MSG_OFFLINE];
     for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }

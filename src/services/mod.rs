@@ -87,7 +87,10 @@ mod tests {
             ("<time xmlns='urn:xmpp:time'/>", "<utc>2021-10-07T12:00:00Z</utc>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "category='server'"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "<feature var='jabber:iq:register'/>"),
-            ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<query xmlns='http://jabber.org/protocol/disco#items'/>"),
+            (
+                "<query xmlns='http://jabber.org/protocol/disco#items'/>",
+                "<query xmlns='http://jabber.org/protocol/disco#items'/>",
+            ),
             ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
             ("<query xmlns='urn:example:unknown'/>", "service-unavailable"),
         ] {

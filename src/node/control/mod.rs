@@ -143,9 +143,15 @@ pub enum ControlFault {
 impl fmt::Display for ControlFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            ControlFault::Listen(path, error) => write!(f, "the control socket {} cannot be made: {error}", path.display()),
+            ControlFault::Listen(path, error) => {
+                write!(f, "the control socket {} cannot be made: {error}", path.display())
+            }
             ControlFault::Talk(path, error) => {
-                write!(f, "the node at {} does not answer: {error} (remedy: run this as the user that runs the node)", path.display())
+                write!(
+                    f,
+                    "the node at {} does not answer: {error} (remedy: run this as the user that runs the node)",
+                    path.display()
+                )
             }
             ControlFault::NotRunning(path) => write!(
                 f,
