@@ -6,7 +6,7 @@ mod serve;
 mod status;
 
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use argh::{EarlyExit, FromArgs};
@@ -97,7 +97,7 @@ fn data_dir(data: Option<&PathBuf>, config: Option<&PathBuf>) -> Result<PathBuf,
     }
 }
 
-fn read_config(path: &PathBuf) -> Result<Config, ExitCode> {
+fn read_config(path: &Path) -> Result<Config, ExitCode> {
     config::read(path).map_err(|problems| {
         complain(config::report(&problems).trim_end());
         ExitCode::from(BAD_CONFIG)
@@ -105,7 +105,7 @@ fn read_config(path: &PathBuf) -> Result<Config, ExitCode> {
 }
 
 /// Asks the node. What is refused is printed here.
-fn ask_node(data: &PathBuf, request: Request) -> Result<Asked, ExitCode> {
+fn ask_node(data: &Path, request: Request) -> Result<Asked, ExitCode> {
     match ask(data, request) {
         Ok(Asked { reply: Reply::Refused { reason }, .. }) => {
             complain(&reason);
