@@ -7,12 +7,12 @@ use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
 
 use super::clock;
+use super::desk::Desk;
 use crate::c2s::{Outbox, Outgoing};
 use crate::config::Config;
-use crate::jid::{BareJid, Jid};
+use crate::jid::BareJid;
 use crate::limits;
-use crate::router::{Action, ConnectionId, Event, Router, Storage, Ticket};
-use crate::services::{self, Addressee, Facts};
+use crate::router::{Action, ConnectionId, Event, Router, Ticket};
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store};
 
@@ -81,8 +81,7 @@ pub(super) struct Hub {
     inbox: Receiver<Input>,
     durable: Option<Receiver<Ticket>>,
     outboxes: HashMap<ConnectionId, Outbox>,
-    domain: BareJid,
-    registration: bool,
+    desk: Desk,
     /// Events that actions led to; they come before the inbox.
     follow_up: VecDeque<Event>,
     actions: Vec<Action>,
@@ -101,11 +100,10 @@ impl Hub {
         let hub = Hub {
             router,
             durable: store.take_durable_events(),
+            desk: Desk::new(config, store.clone()),
             store,
             inbox,
             outboxes: HashMap::new(),
-            domain: config.domain.clone(),
-            registration: config.registration.enabled,
             follow_up: VecDeque::new(),
             actions: Vec::new(),
         };
@@ -217,9 +215,11 @@ impl Hub {
             Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
             Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
             Action::Serve(request) => {
-                if let Some(answer) = self.serve(&request) {
-                    self.follow_up.push_back(Event::FromServer(answer));
-                }
+                let handled = self.desk.handle(&request, clock().wall);
+                self.follow_up.extend(handled.stanzas.into_iter().map(|stanza| match handled.after {
+                    None => Event::FromServer(stanza),
+                    Some(ticket) => Event::FromServerWhenDurable(ticket, stanza),
+                }));
             }
             Action::Remote(stanza) => self.refuse_remote(&stanza),
         }
@@ -230,28 +230,6 @@ impl Hub {
         if full {
             log::debug!("c{} reads too slowly", connection.0);
             self.follow_up.push_back(Event::Overflowed(connection));
-        }
-    }
-
-    fn serve(&self, request: &Stanza) -> Option<Stanza> {
-        let facts = Facts { domain: self.domain.clone(), registration: self.registration, now: clock().wall };
-        services::answer(request, self.addressee(request), &facts)
-    }
-
-    fn addressee(&self, request: &Stanza) -> Addressee {
-        let (Some(to), Some(from)) = (request.to().map(Jid::bare), request.from_bare()) else {
-            return Addressee::Stranger;
-        };
-        if *to == self.domain {
-            return Addressee::Domain;
-        }
-        if to == from {
-            return Addressee::OwnAccount;
-        }
-        // RFC 6121 §8.5.2.1.3 with the rule of presence: who may see when somebody is there may see that he exists.
-        match self.store.entry(to, from) {
-            Ok(entry) if entry.subscription().seen_by_contact() => Addressee::Contact,
-            _ => Addressee::Stranger,
         }
     }
 

@@ -19,6 +19,7 @@
 pub mod accounts;
 mod connections;
 pub mod control;
+mod desk;
 mod host;
 mod hub;
 mod identity;

@@ -11,7 +11,7 @@ use super::session::SessionId;
 use super::{OfflineId, Ticket};
 use crate::jid::BareJid;
 use crate::limits;
-use crate::stanza::Timestamp;
+use crate::stanza::{Stanza, Timestamp};
 
 /// Names a parcel.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -50,6 +50,8 @@ pub(super) enum WhenDurable {
     Settle(Debt),
     /// A reply that promised durability goes out.
     Send(SessionId, Arc<str>),
+    /// The same for a stanza that has yet to find its receiver.
+    Route(Box<Stanza>),
 }
 
 /// All parcels, and what waits for the store.
@@ -60,6 +62,8 @@ pub(super) struct Ledger {
     /// Parcels in the order they were sent: each has so long until it is stored.
     patience: VecDeque<(Instant, ParcelId)>,
     durable: VecDeque<(Ticket, WhenDurable)>,
+    /// The newest ticket that the store reported.
+    reached: Ticket,
 }
 
 impl Ledger {
@@ -120,12 +124,17 @@ impl Ledger {
         ids
     }
 
+    pub(super) fn is_durable(&self, ticket: Ticket) -> bool {
+        ticket <= self.reached
+    }
+
     pub(super) fn when_durable(&mut self, ticket: Ticket, then: WhenDurable) {
         self.durable.push_back((ticket, then));
     }
 
     /// What may happen now that a ticket is durable, in order. Tickets only grow, so the queue is sorted.
     pub(super) fn durable(&mut self, ticket: Ticket) -> Vec<WhenDurable> {
+        self.reached = self.reached.max(ticket);
         let mut due = Vec::new();
         while self.durable.front().is_some_and(|(waiting, _)| *waiting <= ticket) {
             due.extend(self.durable.pop_front().map(|(_, then)| then));

@@ -82,7 +82,7 @@ impl<S: Storage> Router<S> {
             Ok((_, ticket)) => {
                 if let Some(debt) = debt {
                     self.owe(Some(debt));
-                    self.ledger.when_durable(ticket, WhenDurable::Settle(debt));
+                    self.when_durable(ticket, WhenDurable::Settle(debt));
                 }
             }
             Err(fault) => self.bounce_fault(stanza, fault),

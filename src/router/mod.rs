@@ -38,7 +38,7 @@ use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits;
 use crate::roster::{BlockList, Removal};
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
-use ledger::{Debt, Ledger};
+use ledger::{Debt, Ledger, WhenDurable};
 use session::{Cargo, Session, SessionId};
 
 /// Names one connection for as long as it lasts; the edges number them.
@@ -122,6 +122,8 @@ pub enum Event {
     Durable(Ticket),
     /// A stanza of the node itself (a service's reply, an announcement), `from` set, to be delivered.
     FromServer(Stanza),
+    /// The same, once the store has made a ticket durable: an answer that is a promise.
+    FromServerWhenDurable(Ticket, Stanza),
     /// An account is gone or has a new owner: end its sessions, tell these contacts. Its data is already removed.
     AccountEnded {
         /// The account.
@@ -242,6 +244,9 @@ impl<S: Storage> Router<S> {
             Event::Overflowed(connection) => self.overflowed(connection),
             Event::Durable(ticket) => self.durable(ticket),
             Event::FromServer(stanza) => self.route(stanza, None),
+            Event::FromServerWhenDurable(ticket, stanza) => {
+                self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
+            }
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
             Event::Tick => {}
             Event::Shutdown => self.shutdown(),

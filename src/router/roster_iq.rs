@@ -67,7 +67,7 @@ impl<S: Storage> Router<S> {
     /// Sends the empty result of an iq set once its ticket is durable.
     pub(super) fn reply_when_durable(&mut self, id: SessionId, stanza: &Stanza, ticket: Ticket) {
         let text: Arc<str> = stanza.result().to_text().into();
-        self.ledger.when_durable(ticket, WhenDurable::Send(id, text));
+        self.when_durable(ticket, WhenDurable::Send(id, text));
     }
 
     /// RFC 6121 §2.1.6: to all interested resources.

@@ -78,10 +78,20 @@ impl<S: Storage> Router<S> {
 
     pub(super) fn durable(&mut self, ticket: Ticket) {
         for then in self.ledger.durable(ticket) {
-            match then {
-                WhenDurable::Settle(debt) => self.settle(Some(debt)),
-                WhenDurable::Send(session, text) => self.send(session, text, Cargo::Other),
-            }
+            self.act(then);
+        }
+    }
+
+    /// Does something when the store is done with a ticket, which may be already.
+    pub(super) fn when_durable(&mut self, ticket: Ticket, then: WhenDurable) {
+        if self.ledger.is_durable(ticket) { self.act(then) } else { self.ledger.when_durable(ticket, then) }
+    }
+
+    fn act(&mut self, then: WhenDurable) {
+        match then {
+            WhenDurable::Settle(debt) => self.settle(Some(debt)),
+            WhenDurable::Send(session, text) => self.send(session, text, Cargo::Other),
+            WhenDurable::Route(stanza) => self.route(*stanza, None),
         }
     }
 
@@ -100,7 +110,7 @@ impl<S: Storage> Router<S> {
                     online.in_flight.insert(stored);
                 }
                 if let Some(debt) = debt {
-                    self.ledger.when_durable(ticket, WhenDurable::Settle(debt));
+                    self.when_durable(ticket, WhenDurable::Settle(debt));
                 }
             }
             // It stays in memory; the sender keeps waiting for the receiver's acknowledgement.
@@ -148,7 +158,7 @@ impl<S: Storage> Router<S> {
         match self.storage.store_offline(&parcel.account, &text, parcel.stamp) {
             Ok((_, ticket)) => {
                 if let Some(debt) = parcel.debt {
-                    self.ledger.when_durable(ticket, WhenDurable::Settle(debt));
+                    self.when_durable(ticket, WhenDurable::Settle(debt));
                 }
             }
             Err(fault) => {

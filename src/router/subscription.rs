@@ -132,7 +132,7 @@ impl<S: Storage> Router<S> {
     pub(super) fn owe_until(&mut self, debt: Option<Debt>, ticket: Ticket) {
         if let Some(debt) = debt {
             self.owe(Some(debt));
-            self.ledger.when_durable(ticket, WhenDurable::Settle(debt));
+            self.when_durable(ticket, WhenDurable::Settle(debt));
         }
     }
 
