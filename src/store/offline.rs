@@ -84,7 +84,7 @@ impl Queues {
         }
         if !self.queue(trees, account)?.has_room(stanza.len()) {
             // Room may be taken by what is too old.
-            self.read(trees, account, stamp)?;
+            self.read(trees, account, stamp, None, usize::MAX)?;
             if !self.queue(trees, account)?.has_room(stanza.len()) {
                 return Err(StoreError::Full);
             }
@@ -114,30 +114,39 @@ impl Queues {
         Ok(id)
     }
 
-    /// All messages of an account in order; those that are too old are removed. Says whether any were.
+    /// Messages of an account in order, at most `count_max` of those behind `after`; those that are too old are removed. Says
+    /// whether any were.
     pub(super) fn read(
         &mut self,
         trees: &Trees,
         account: &BareJid,
         now: Timestamp,
+        after: Option<OfflineId>,
+        count_max: usize,
     ) -> Result<(Vec<OfflineMessage>, bool), StoreError> {
         self.queue(trees, account)?;
-        let mut found = Vec::new();
+        let mut found: Vec<OfflineMessage> = Vec::new();
         let mut expired = Vec::new();
+        let mut full = false;
         let mut sort = |id: OfflineId, stamp: Timestamp, stanza: String| {
             if is_expired(stamp, now) {
                 expired.push(id);
-            } else {
+            } else if after.is_none_or(|after| id > after) && found.len() < count_max {
                 found.push(OfflineMessage { id, stanza, stamp });
             }
+            found.len() >= count_max
         };
-        for (chunk, written) in written_chunks(trees, account)? {
+        let mut chunks = WrittenChunks::new(trees, account);
+        while !full && let Some((chunk, written)) = chunks.next_chunk()? {
+            if after.is_some_and(|after| chunk < after.chunk) {
+                continue;
+            }
             let Some(messages) = written.messages_or_set_aside(trees)? else { continue };
             let left = self.queues.get(account).and_then(|queue| queue.chunks.get(&chunk));
             let Some(left) = left else { continue };
             for message in messages {
                 if left.position(message.index).is_ok() {
-                    sort(OfflineId { chunk, index: message.index }, message.stamp, message.stanza);
+                    full = sort(OfflineId { chunk, index: message.index }, message.stamp, message.stanza);
                 }
             }
         }

@@ -65,7 +65,7 @@ fn check(scratch: &Scratch, acknowledged: &BTreeMap<u64, u64>) {
     let mut store = scratch.open();
     for (round, count) in acknowledged {
         let account = account(*round);
-        let messages = store.offline(&account, at(1)).unwrap();
+        let messages = store.offline(&account, at(1), None, usize::MAX).unwrap();
         let entries = store.roster(&account).unwrap().entries;
         for n in 0..*count {
             // Each acknowledged step has a message; each tenth a roster item as well.

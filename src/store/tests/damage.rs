@@ -103,7 +103,7 @@ fn records_that_cannot_be_read_are_moved_not_deleted() {
     assert_eq!(store.account(&romeo), Ok(None));
     assert_eq!(store.roster(&romeo).unwrap().entries, []);
     store.store_offline(&romeo, "<message/>", at(1)).unwrap();
-    assert_eq!(store.offline(&romeo, at(1)).unwrap().len(), 1);
+    assert_eq!(store.offline(&romeo, at(1), None, usize::MAX).unwrap().len(), 1);
     assert_eq!(store.stats().unwrap().damaged_records, 3);
     let kept = store.shared.trees.damaged.get(b"accounts\0romeo@a").unwrap().unwrap();
     assert_eq!(kept.as_ref(), b"\xffnonsense");

@@ -63,7 +63,7 @@ fn closing_commits_what_is_left_and_refuses_the_rest() {
     assert_eq!(events.recv_blocking(), Ok(ticket));
     assert!(events.recv_blocking().is_err(), "the channel ends");
     drop((store, other));
-    assert_eq!(scratch.open().offline(&romeo, at(1)).unwrap().len(), 1);
+    assert_eq!(scratch.open().offline(&romeo, at(1), None, usize::MAX).unwrap().len(), 1);
 }
 
 #[test]

@@ -46,7 +46,8 @@ fn bytes_and_time_per_offline_message() {
             stored.2 += start.elapsed().as_secs_f64();
             let (bytes, cpu, start) = (written_bytes(), cpu_millis(), Instant::now());
             for name in &names {
-                let ids: Vec<OfflineId> = store.offline(name, at(1)).unwrap().iter().map(|m| m.id).collect();
+                let ids: Vec<OfflineId> =
+                    store.offline(name, at(1), None, usize::MAX).unwrap().iter().map(|m| m.id).collect();
                 for some in ids.chunks(5) {
                     store.delete_offline(name, some).unwrap();
                 }
