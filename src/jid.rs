@@ -102,6 +102,17 @@ impl BareJid {
         &self.text
     }
 
+    /// The address as a log may show it: of a localpart that is the hash of a telephone number only the first digits, since
+    /// the whole hash is as good as the number to anyone who tries.
+    pub fn for_log(&self) -> impl fmt::Display + use<> {
+        match self.localpart() {
+            Some(local) if local.len() == 40 && local.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                format!("{}…@{}", local.get(..8).unwrap_or_default(), self.domainpart())
+            }
+            _ => self.text.to_string(),
+        }
+    }
+
     /// This account's address with a resource, which is prepared.
     pub fn with_resource(&self, resource: &str) -> Result<FullJid, JidError> {
         Ok(FullJid { bare: self.clone(), resource: prepare_resource(resource)?.into() })
@@ -375,6 +386,14 @@ mod tests {
         assert_eq!("a".repeat(1024).parse::<Jid>(), Err(JidError::TooLong));
         assert_eq!("a@b/c".parse::<BareJid>(), Err(JidError::NotBare));
         assert_eq!("a@b".parse::<FullJid>(), Err(JidError::NotFull));
+    }
+
+    #[test]
+    fn a_log_does_not_show_the_hash_of_a_number() {
+        let number: BareJid = "4bdd4f929f3a1062253e4e496bafba0bdfb5db75@example.com".parse().unwrap();
+        assert_eq!(number.for_log().to_string(), "4bdd4f92…@example.com");
+        let name: BareJid = "juliet@example.com".parse().unwrap();
+        assert_eq!(name.for_log().to_string(), "juliet@example.com");
     }
 
     #[test]

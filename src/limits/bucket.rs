@@ -37,6 +37,11 @@ impl TokenBucket {
         }
     }
 
+    /// Puts a token back that was taken for nothing.
+    pub fn give_back(&mut self) {
+        self.full_at = self.full_at.checked_sub(self.refill).unwrap_or(self.full_at);
+    }
+
     /// Is it full, and so not worth remembering?
     pub fn is_full(&self, now: Instant) -> bool {
         self.full_at <= now
@@ -74,6 +79,23 @@ impl<K: Hash + Eq + Clone> Buckets<K> {
     pub fn check(&self, now: Instant, key: &K) -> Result<(), Duration> {
         self.map.get(key).map_or(Ok(()), |bucket| bucket.check(now))
     }
+
+    /// Puts a token back into the key's bucket that was taken for nothing.
+    pub fn give_back(&mut self, key: &K) {
+        if let Some(bucket) = self.map.get_mut(key) {
+            bucket.give_back();
+        }
+    }
+
+    /// How many keys are remembered.
+    pub fn len(&self) -> usize {
+        self.map.len()
+    }
+
+    /// Is none?
+    pub fn is_empty(&self) -> bool {
+        self.map.is_empty()
+    }
 }
 
 #[cfg(test)]
@@ -95,6 +117,19 @@ mod tests {
         assert_eq!(bucket.take(start + refill), Err(refill));
         assert!(!bucket.is_full(start + refill));
         assert!(bucket.is_full(start + refill * 4));
+    }
+
+    #[test]
+    fn a_token_given_back_can_be_taken_again_but_makes_no_more_than_the_burst() {
+        let now = Instant::now() + Duration::from_secs(3600);
+        let mut buckets = Buckets::new(2, 2, Duration::from_secs(10));
+        assert!(buckets.take(now, &1).is_ok() && buckets.take(now, &1).is_ok() && buckets.take(now, &1).is_err());
+        buckets.give_back(&1);
+        assert!(buckets.take(now, &1).is_ok() && buckets.take(now, &1).is_err());
+        (0..10).for_each(|_| buckets.give_back(&1));
+        assert!(buckets.take(now, &1).is_ok() && buckets.take(now, &1).is_ok() && buckets.take(now, &1).is_err());
+        buckets.give_back(&2);
+        assert_eq!(buckets.len(), 1);
     }
 
     #[test]

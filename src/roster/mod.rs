@@ -1,7 +1,18 @@
 //! Rosters: items, subscription states, block lists. Pure decisions. RFC 6121 §2-3 and appendix A; XEP-0191.
 //!
 //! An [`Entry`] is all that one account knows of one contact: the roster item, if there is one, and a subscription request
-//! that waits for an answer (`Pending In`), which the roster does not show (RFC 6121 §3.1.3).
+//! that waits for an answer (`Pending In`), which the roster does not show (RFC 6121 §3.1.3). What presence of a subscription
+//! kind does to an entry is decided by [`outbound`] and [`inbound`]; [`remove`] says which goodbyes a removed item owes.
+//! [`RosterSet`] and [`BlockingRequest`] are what clients ask for, read and checked; the functions beside them build the answers.
+//! Limits: items, groups, names and block list as in `limits`. Nothing here is kept: the store does that.
+
+mod blocking;
+mod query;
+mod subscription;
+
+pub use blocking::{BlockingRequest, block_push, blocklist_result, is_blocklist_get, unblock_push};
+pub use query::{RosterSet, push, requested_version, result};
+pub use subscription::{ContactSees, Inbound, Outbound, Removal, inbound, outbound, remove};
 
 use std::collections::BTreeSet;
 

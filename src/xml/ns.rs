@@ -62,6 +62,8 @@ pub const PING: &str = "urn:xmpp:ping";
 pub const TIME: &str = "urn:xmpp:time";
 /// XEP-0203.
 pub const DELAY: &str = "urn:xmpp:delay";
+/// XEP-0334.
+pub const HINTS: &str = "urn:xmpp:hints";
 /// XEP-0352.
 pub const CSI: &str = "urn:xmpp:csi:0";
 /// XEP-0440.
@@ -72,6 +74,8 @@ pub const SIGNED: &str = "jabber:x:signed";
 pub const KONTALK_REGISTER_CODE: &str = "http://kontalk.org/protocol/register#code";
 /// Kontalk: roster match and its marker feature.
 pub const KONTALK_ROSTER: &str = "http://kontalk.org/extensions/roster";
+/// Kontalk: chat states of its own, such as recording audio.
+pub const KONTALK_CHAT_STATES: &str = "http://kontalk.org/extensions/message#chatstates";
 /// Kontalk: public keys and fingerprints.
 pub const KONTALK_PUBKEY: &str = "urn:xmpp:pubkey:2";
 

@@ -317,6 +317,10 @@ impl Client {
 
     /// Closes the stream in order and waits for the node to do so too.
     pub fn close(mut self) {
+        // XEP-0198 §4: what was received is acknowledged before the stream ends, or it would come again.
+        if self.sm.is_some() && self.auto_ack {
+            self.acknowledge().ok();
+        }
         if self.try_send_raw("</stream:stream>").is_ok() {
             self.expect_end();
         }

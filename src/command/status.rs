@@ -1,0 +1,98 @@
+//! `status`.
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use argh::FromArgs;
+use kontalk_node::node::control::{self, Reply, Request};
+
+use super::{REFUSED, ask_node, data_dir, out};
+
+/// Say how the running node is.
+#[derive(FromArgs)]
+#[argh(
+    subcommand,
+    name = "status",
+    example = "{command_name} --config /etc/kontalk-node/node.toml",
+    example = "For a script:\n  {command_name} --json",
+    error_code(1, "something is wrong"),
+    error_code(69, "no node runs")
+)]
+pub(super) struct Status {
+    /// the node's data directory
+    #[argh(option)]
+    data: Option<PathBuf>,
+    /// the node's configuration file, which names the data directory
+    #[argh(option)]
+    config: Option<PathBuf>,
+    /// print JSON
+    #[argh(switch)]
+    json: bool,
+}
+
+pub(super) fn run(arguments: &Status) -> ExitCode {
+    let asked =
+        data_dir(arguments.data.as_ref(), arguments.config.as_ref()).and_then(|data| ask_node(&data, Request::Status));
+    let status = match asked.map(|asked| asked.reply) {
+        Ok(Reply::Status(status)) => status,
+        Ok(_) => return ExitCode::from(REFUSED),
+        Err(code) => return code,
+    };
+    if arguments.json {
+        out(&serde_json::to_string(&status).unwrap_or_default());
+    } else {
+        out(&in_words(&status));
+    }
+    if status.store_broken || status.damaged_records > 0 { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS }
+}
+
+fn in_words(status: &control::Status) -> String {
+    let verdict = if status.store_broken {
+        "The store has failed: nothing is kept any more (remedy: see the log, then restart the node)."
+    } else if status.damaged_records > 0 {
+        "Some records could not be read and were set aside (remedy: see the log; restore a backup if users miss something)."
+    } else {
+        "All is well."
+    };
+    format!(
+        "{verdict}\n\
+         domain            {}\n\
+         server key        {}\n\
+         version           {}\n\
+         running for       {}\n\
+         sessions          {}\n\
+         accounts          {}\n\
+         waiting messages  {}\n\
+         store             {:.1} MiB",
+        status.domain,
+        status.key,
+        status.version,
+        duration(status.uptime_secs),
+        status.sessions,
+        status.accounts,
+        status.offline_messages,
+        status.store_bytes as f64 / 1_048_576.0
+    )
+}
+
+fn duration(secs: u64) -> String {
+    let (days, hours, minutes) = (secs / 86_400, secs / 3_600 % 24, secs / 60 % 60);
+    match (days, hours, minutes) {
+        (0, 0, 0) => format!("{secs} s"),
+        (0, 0, minutes) => format!("{minutes} min"),
+        (0, hours, minutes) => format!("{hours} h {minutes} min"),
+        (days, hours, _) => format!("{days} d {hours} h"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_told_in_two_words_at_most() {
+        for (secs, text) in [(5, "5 s"), (125, "2 min"), (7_300, "2 h 1 min"), (200_000, "2 d 7 h")] {
+            assert_eq!(duration(secs), text);
+        }
+    }
+}

@@ -1,0 +1,354 @@
+//! Which keys there are and what their values must be.
+
+use std::fs::{self, File};
+use std::net::{IpAddr, SocketAddr};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::jid::BareJid;
+use crate::limits;
+
+use super::document::{Document, Found, Key};
+use super::problem::Problem;
+use super::{C2s, Config, Limits, Registration, SmsVia, Throttle, TlsFiles};
+
+/// See [`super::parse`].
+pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
+    let mut document = Document::parse(file, text, KEYS);
+    let document = &mut document;
+    let domain = domain(document);
+    // With a wrong domain the rest is looked at all the same; nothing of it will be used.
+    let mut config = domain.map_or_else(Config::trial, Config::new);
+    if let Some(found) = document.text("data_dir") {
+        config.data_dir = data_dir(document, base, &found);
+    }
+    config.contact = contact(document);
+    config.admins = admins(document);
+    c2s(document, &mut config.c2s);
+    config.tls = tls(document, base);
+    registration(document, &mut config.registration);
+    sms(document, &mut config.sms.via);
+    if let Some(found) = document.text("log.level") {
+        match found.value.parse() {
+            Ok(level) => config.log.level = level,
+            Err(_) => document.object(&found, "no log level", "off, error, warn, info, debug or trace"),
+        }
+    }
+    limits(document, &mut config.limits);
+    finish(document, config)
+}
+
+fn finish(document: &mut Document<'_>, mut config: Config) -> Result<Config, Vec<Problem>> {
+    let (problems, warnings) = document.take_problems();
+    config.warnings = warnings;
+    if problems.is_empty() { Ok(config) } else { Err(problems) }
+}
+
+fn domain(document: &mut Document<'_>) -> Option<BareJid> {
+    let what = "the domain behind the @ of your users' addresses, which you own";
+    let Some(found) = document.text("domain") else {
+        if document.whole("domain").is_none() {
+            document.missing("domain", what);
+        }
+        return None;
+    };
+    let text = found.value.as_str();
+    let prepared = match BareJid::domain(text) {
+        Ok(prepared) => prepared,
+        Err(error) => {
+            document.object(&found, &error.to_string(), what);
+            return None;
+        }
+    };
+    let name = prepared.domainpart();
+    if name.parse::<IpAddr>().is_ok() || name.starts_with('[') {
+        document.object(&found, "an IP address, and addresses of users must last", what);
+    } else if name == "localhost" || name.ends_with(".localhost") {
+        document.object(
+            &found,
+            "only this machine knows that name",
+            "for a trial run kontalk-node without a configuration",
+        );
+    } else if name == SAMPLE_DOMAIN {
+        document.object(&found, "that is the sample's domain", what);
+    } else if !name.contains('.') {
+        document.warn(&found, "other machines will hardly find a name without a dot", what);
+    }
+    Some(prepared)
+}
+
+fn data_dir(document: &mut Document<'_>, base: &Path, found: &Found<String>) -> PathBuf {
+    let path = base.join(&found.value);
+    if found.value.is_empty() || (path.exists() && !path.is_dir()) {
+        document.object(found, "not a directory", "a directory of the node's own; it will be made");
+    }
+    path
+}
+
+fn contact(document: &mut Document<'_>) -> Vec<String> {
+    let mut uris = Vec::new();
+    for found in document.list("contact").unwrap_or_default() {
+        let text = found.value.as_str();
+        let scheme = CONTACT_SCHEMES.iter().find(|scheme| text.starts_with(**scheme) && text.len() > scheme.len());
+        if !is_plain(text) || (scheme.is_none() && !is_mail_address(text)) {
+            document.object(&found, "no address", "e.g. \"mailto:admin@example.org\" or \"xmpp:admin@example.org\"");
+        } else if scheme.is_none() {
+            uris.push(format!("mailto:{text}"));
+        } else {
+            uris.push(found.value);
+        }
+    }
+    uris
+}
+
+fn is_mail_address(text: &str) -> bool {
+    matches!(text.split_once('@'), Some((before, behind)) if !before.is_empty() && !behind.is_empty() && !text.contains([':', '/']))
+}
+
+fn admins(document: &mut Document<'_>) -> Vec<BareJid> {
+    let mut admins: Vec<BareJid> = Vec::new();
+    for found in document.list("admins").unwrap_or_default() {
+        match found.value.parse::<BareJid>() {
+            Ok(admin) if admin.localpart().is_none() => {
+                document.object(&found, "a domain, not an account", "e.g. \"admin@example.org\"");
+            }
+            Ok(admin) if admins.contains(&admin) => document.object(&found, "named twice", "name it once"),
+            Ok(admin) => admins.push(admin),
+            Err(error) => document.object(&found, &error.to_string(), "e.g. \"admin@example.org\""),
+        }
+    }
+    admins
+}
+
+fn c2s(document: &mut Document<'_>, c2s: &mut C2s) {
+    let mut seen = Vec::new();
+    let (listen, listen_tls) = (document.list("c2s.listen"), document.list("c2s.listen_tls"));
+    match &listen {
+        Some(found) => c2s.listen = addresses(document, found, &mut seen),
+        None => seen.extend(&c2s.listen),
+    }
+    if let Some(found) = &listen_tls {
+        c2s.listen_tls = addresses(document, found, &mut seen);
+    }
+    let is_empty = |list: &Option<Vec<_>>| list.as_ref().is_some_and(Vec::is_empty);
+    if let (true, true, Some(found)) = (is_empty(&listen), is_empty(&listen_tls), document.whole("c2s.listen")) {
+        document.object(&found, "no client could connect: both lists are empty", "e.g. [\"[::]:5222\"]");
+    }
+}
+
+fn addresses(document: &mut Document<'_>, list: &[Found<String>], seen: &mut Vec<SocketAddr>) -> Vec<SocketAddr> {
+    let mut addresses = Vec::new();
+    for found in list {
+        match found.value.parse::<SocketAddr>() {
+            // Port 0 is another free port each time.
+            Ok(address) if address.port() != 0 && seen.contains(&address) => {
+                document.object(found, "listed twice", "each address and port once");
+            }
+            Ok(address) => {
+                seen.push(address);
+                addresses.push(address);
+            }
+            Err(_) => {
+                let remedy = address_remedy(&found.value);
+                document.object(found, "not an address", &remedy);
+            }
+        }
+    }
+    addresses
+}
+
+fn address_remedy(text: &str) -> String {
+    let port = text.rsplit(':').next().and_then(|port| port.parse::<u16>().ok());
+    match (text.parse::<IpAddr>(), port) {
+        (Ok(IpAddr::V4(ip)), _) => format!("with a port: \"{ip}:5222\""),
+        (Ok(IpAddr::V6(ip)), _) => format!("with a port: \"[{ip}]:5222\""),
+        (Err(_), Some(port)) => format!("e.g. \"[::]:{port}\", all addresses of this machine"),
+        (Err(_), None) => "e.g. \"[::]:5222\"".to_owned(),
+    }
+}
+
+fn tls(document: &mut Document<'_>, base: &Path) -> Option<TlsFiles> {
+    let (certificate, key) = (document.text("tls.certificate"), document.text("tls.key"));
+    let mut path_of = |found: &Found<String>| {
+        let path = base.join(&found.value);
+        match File::open(&path).and_then(|file| file.metadata()) {
+            Ok(metadata) if metadata.is_file() => {}
+            Ok(_) => document.object(found, "not a file", "the file itself, in PEM"),
+            Err(error) => {
+                let text = format!("cannot be read: {error}");
+                document.object(found, &text, "it must exist, and the user kontalk-node be allowed to read it");
+            }
+        }
+        path
+    };
+    match (certificate, key) {
+        (Some(certificate), Some(key)) => {
+            let files = TlsFiles { certificate: path_of(&certificate), key: path_of(&key) };
+            let mode = fs::metadata(&files.key).map_or(0, |metadata| metadata.permissions().mode());
+            if mode & 0o007 != 0 {
+                let remedy = format!("chmod o-rwx {}", files.key.display());
+                document.warn(&key, "anybody on this machine can read the key", &remedy);
+            }
+            Some(files)
+        }
+        (Some(one), None) => {
+            path_of(&one);
+            document.missing("tls.key", "the file with the certificate's private key");
+            None
+        }
+        (None, Some(one)) => {
+            path_of(&one);
+            document.missing("tls.certificate", "the file with the certificate and its issuers");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
+fn registration(document: &mut Document<'_>, registration: &mut Registration) {
+    if let Some(found) = document.flag("registration.enabled") {
+        registration.enabled = found.value;
+    }
+    registration.terms_url = url(document, "registration.terms_url");
+    if let Some(found) = document.text("registration.sender") {
+        // Kontalk registration: a reply without a sender is invalid to the client.
+        if found.value.trim().is_empty() || found.value.len() > SENDER_BYTES_MAX || !is_plain(&found.value) {
+            document.object(&found, "not a sender", "the number or name the SMS comes from, e.g. \"+12025550123\"");
+        } else {
+            registration.sender = found.value;
+        }
+    }
+    let brand = &mut registration.brand;
+    for (path, image) in [
+        ("registration.brand_image_vector", &mut brand.image_vector),
+        ("registration.brand_image_small", &mut brand.image_small),
+        ("registration.brand_image_medium", &mut brand.image_medium),
+        ("registration.brand_image_large", &mut brand.image_large),
+        ("registration.brand_image_hd", &mut brand.image_hd),
+        ("registration.brand_link", &mut brand.link),
+    ] {
+        *image = url(document, path);
+    }
+    for (burst, refill, throttle) in [
+        ("registration.number_burst", "registration.number_refill_secs", &mut registration.per_number),
+        ("registration.address_burst", "registration.address_refill_secs", &mut registration.per_address),
+        ("registration.prefix_burst", "registration.prefix_refill_secs", &mut registration.per_prefix),
+    ] {
+        throttle_of(document, burst, refill, throttle);
+    }
+    if let Some(found) = document.number("registration.codes_per_day_max", 1..=1_000_000) {
+        registration.codes_per_day_max = found.value;
+    }
+}
+
+fn throttle_of(document: &mut Document<'_>, burst: &str, refill: &str, throttle: &mut Throttle) {
+    if let Some(found) = document.number(burst, 1..=100_000) {
+        throttle.burst = found.value;
+    }
+    if let Some(found) = document.number(refill, 1..=86_400) {
+        throttle.refill = Duration::from_secs(found.value.into());
+    }
+}
+
+fn url(document: &mut Document<'_>, path: &str) -> Option<String> {
+    let found = document.text(path)?;
+    let rest = found.value.strip_prefix("https://").or_else(|| found.value.strip_prefix("http://"));
+    match rest {
+        Some(rest) if !rest.is_empty() && !rest.starts_with('/') && is_plain(&found.value) => Some(found.value),
+        _ => {
+            document.object(&found, "no URL", &format!("e.g. {}", found.key.example));
+            None
+        }
+    }
+}
+
+fn sms(document: &mut Document<'_>, via: &mut SmsVia) {
+    if let Some(found) = document.text("sms.via") {
+        match found.value.as_str() {
+            "terminal" => *via = SmsVia::Terminal,
+            _ => document.object(&found, "there is no such way to send", "\"terminal\""),
+        }
+    }
+}
+
+fn limits(document: &mut Document<'_>, limits: &mut Limits) {
+    if let Some(found) = document.number("limits.offline_messages_max", 0..=1_000_000) {
+        limits.offline_messages_max = to_usize(found.value);
+    }
+    if let Some(found) = document.number("limits.offline_days", 1..=365) {
+        limits.offline_ttl = Duration::from_secs(u64::from(found.value) * 86_400);
+    }
+    let resume_max = u32::try_from(limits::RESUME_MAX.as_secs()).unwrap_or(u32::MAX);
+    if let Some(found) = document.number("limits.resume_secs", 10..=resume_max) {
+        limits.resume = Duration::from_secs(found.value.into());
+    }
+    if let Some(found) = document.number("limits.unauthenticated_max", 8..=65_536) {
+        limits.unauthenticated_max = to_usize(found.value);
+    }
+    let per_address = document.number("limits.unauthenticated_per_address_max", 1..=65_536);
+    if let Some(found) = per_address {
+        limits.unauthenticated_per_address_max = to_usize(found.value);
+        if limits.unauthenticated_per_address_max > limits.unauthenticated_max {
+            document.object(
+                &found,
+                "more than limits.unauthenticated_max, which is for all together",
+                "a smaller number",
+            );
+        }
+    } else {
+        // Who lowers the one need not know of the other.
+        let total = limits.unauthenticated_max;
+        limits.unauthenticated_per_address_max = limits.unauthenticated_per_address_max.min(total);
+    }
+}
+
+fn to_usize(number: u32) -> usize {
+    usize::try_from(number).unwrap_or(usize::MAX)
+}
+
+/// No blanks but single spaces, nothing that a terminal obeys.
+fn is_plain(text: &str) -> bool {
+    !text.chars().any(char::is_control) && text.trim() == text
+}
+
+/// Every key there is. [`super::SAMPLE`] shows them all.
+pub(super) const KEYS: &[Key] = &[
+    Key { path: "domain", example: "\"example.org\"" },
+    Key { path: "data_dir", example: "\"/var/lib/kontalk-node\"" },
+    Key { path: "contact", example: "[\"mailto:admin@example.org\"]" },
+    Key { path: "admins", example: "[\"admin@example.org\"]" },
+    Key { path: "c2s.listen", example: "[\"[::]:5222\"]" },
+    Key { path: "c2s.listen_tls", example: "[\"[::]:5223\"]" },
+    Key { path: "tls.certificate", example: "\"/etc/kontalk-node/fullchain.pem\"" },
+    Key { path: "tls.key", example: "\"/etc/kontalk-node/privkey.pem\"" },
+    Key { path: "registration.enabled", example: "true" },
+    Key { path: "registration.terms_url", example: "\"https://example.org/terms\"" },
+    Key { path: "registration.sender", example: "\"+12025550123\"" },
+    Key { path: "registration.brand_image_vector", example: "\"https://example.org/logo.svg\"" },
+    Key { path: "registration.brand_image_small", example: "\"https://example.org/logo-small.png\"" },
+    Key { path: "registration.brand_image_medium", example: "\"https://example.org/logo-medium.png\"" },
+    Key { path: "registration.brand_image_large", example: "\"https://example.org/logo-large.png\"" },
+    Key { path: "registration.brand_image_hd", example: "\"https://example.org/logo-hd.png\"" },
+    Key { path: "registration.brand_link", example: "\"https://example.org/\"" },
+    Key { path: "registration.number_burst", example: "3" },
+    Key { path: "registration.number_refill_secs", example: "600" },
+    Key { path: "registration.address_burst", example: "10" },
+    Key { path: "registration.address_refill_secs", example: "60" },
+    Key { path: "registration.prefix_burst", example: "60" },
+    Key { path: "registration.prefix_refill_secs", example: "10" },
+    Key { path: "registration.codes_per_day_max", example: "2000" },
+    Key { path: "sms.via", example: "\"terminal\"" },
+    Key { path: "log.level", example: "\"info\"" },
+    Key { path: "limits.offline_messages_max", example: "5000" },
+    Key { path: "limits.offline_days", example: "7" },
+    Key { path: "limits.resume_secs", example: "600" },
+    Key { path: "limits.unauthenticated_max", example: "256" },
+    Key { path: "limits.unauthenticated_per_address_max", example: "32" },
+];
+
+/// Who installs the sample must put his own domain in.
+pub(super) const SAMPLE_DOMAIN: &str = "example.org";
+/// How a contact address may begin.
+const CONTACT_SCHEMES: [&str; 5] = ["mailto:", "xmpp:", "https://", "http://", "tel:"];
+const SENDER_BYTES_MAX: usize = 64;

@@ -1,0 +1,238 @@
+//! The configuration: a TOML file becomes a [`Config`], or all that is wrong with it is said at once.
+//!
+//! Every key has a default but `domain`. Keys that are not known are refused, with the key that was perhaps meant: a
+//! misspelt key that is silently ignored is found out at night. Units are part of the keys' names. Secrets have files of their
+//! own, so nothing in a configuration is secret. Relative paths start at the directory of the file.
+//!
+//! Without a file there is [`Config::trial`]: a complete node for one machine. Limits: a file of 1 MiB.
+
+mod check;
+mod document;
+mod problem;
+#[cfg(test)]
+mod tests;
+
+use std::fs::File;
+use std::io::{self, Read};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use log::LevelFilter;
+
+use crate::jid::BareJid;
+use crate::limits;
+
+pub use problem::{Problem, report};
+
+/// The annotated sample, a tour of the product: every key with its default.
+pub const SAMPLE: &str = include_str!("../../config/node.toml");
+
+/// Reads and checks a configuration file: gives the configuration, or every problem of it.
+pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
+    let file = path.display().to_string();
+    match read_text(path) {
+        Ok(text) => parse(&file, path.parent().unwrap_or(Path::new("")), &text),
+        Err(error) => {
+            let remedy = match error.kind() {
+                io::ErrorKind::NotFound => "`kontalk-node setup` writes one",
+                io::ErrorKind::PermissionDenied => "the user kontalk-node must be allowed to read it",
+                _ => "",
+            };
+            let text = format!("the configuration cannot be read: {error}");
+            Err(vec![Problem { file, line: None, key: String::new(), value: None, text, remedy: remedy.to_owned() }])
+        }
+    }
+}
+
+/// The same for a text. `file` is how problems call it; relative paths in it start at `base`.
+pub fn parse(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
+    check::check(file, base, text)
+}
+
+/// All settings of a node.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Config {
+    /// Made by [`Config::trial`]: a node for one machine, to be looked at.
+    pub trial: bool,
+    /// `domain`: what stands behind the `@` of its users' addresses.
+    pub domain: BareJid,
+    /// `data_dir`: where all data lies; made if it is not there.
+    pub data_dir: PathBuf,
+    /// `contact`: where its people can be reached, as URIs (XEP-0157).
+    pub contact: Vec<String>,
+    /// `admins`: the accounts that may administrate.
+    pub admins: Vec<BareJid>,
+    /// `[c2s]`
+    pub c2s: C2s,
+    /// `[tls]`; `None`: a self-made certificate.
+    pub tls: Option<TlsFiles>,
+    /// `[registration]`
+    pub registration: Registration,
+    /// `[sms]`
+    pub sms: Sms,
+    /// `[log]`
+    pub log: Log,
+    /// `[limits]`
+    pub limits: Limits,
+    /// What is allowed but doubtful; to be logged as warnings.
+    pub warnings: Vec<Problem>,
+}
+
+impl Config {
+    /// What there is without a configuration: a trial node on this machine's loopback, for domain `localhost`, with its data
+    /// in `./kontalk-data`; registration is open and the terminal shows the codes.
+    pub fn trial() -> Config {
+        let Ok(domain) = BareJid::domain("localhost") else { unreachable!("localhost is a host name") };
+        let loopback =
+            |port| vec![SocketAddr::from((Ipv4Addr::LOCALHOST, port)), SocketAddr::from((Ipv6Addr::LOCALHOST, port))];
+        let mut config = Config::new(domain);
+        config.trial = true;
+        config.data_dir = PathBuf::from("./kontalk-data");
+        config.c2s = C2s { listen: loopback(C2S_PORT), listen_tls: loopback(C2S_TLS_PORT) };
+        config
+    }
+
+    /// The defaults for a domain.
+    fn new(domain: BareJid) -> Config {
+        let everywhere = |port| vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))];
+        let sender = domain.to_string();
+        Config {
+            trial: false,
+            domain,
+            data_dir: PathBuf::from("/var/lib/kontalk-node"),
+            contact: Vec::new(),
+            admins: Vec::new(),
+            c2s: C2s { listen: everywhere(C2S_PORT), listen_tls: everywhere(C2S_TLS_PORT) },
+            tls: None,
+            registration: Registration {
+                enabled: true,
+                terms_url: None,
+                sender,
+                brand: Brand::default(),
+                per_number: Throttle { burst: 3, refill: Duration::from_secs(600) },
+                per_address: Throttle { burst: 10, refill: Duration::from_secs(60) },
+                per_prefix: Throttle { burst: 60, refill: Duration::from_secs(10) },
+                codes_per_day_max: 2000,
+            },
+            sms: Sms { via: SmsVia::Terminal },
+            log: Log { level: LevelFilter::Info },
+            limits: Limits {
+                offline_messages_max: limits::OFFLINE_MESSAGES_MAX,
+                offline_ttl: limits::OFFLINE_TTL,
+                resume: limits::RESUME_DEFAULT,
+                unauthenticated_max: limits::STRANGERS_MAX,
+                unauthenticated_per_address_max: limits::STRANGERS_PER_ADDRESS_MAX,
+            },
+            warnings: Vec::new(),
+        }
+    }
+}
+
+/// Where clients connect.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct C2s {
+    /// `c2s.listen`: addresses for streams that start TLS themselves (RFC 6120 §5).
+    pub listen: Vec<SocketAddr>,
+    /// `c2s.listen_tls`: addresses for TLS from the first byte (XEP-0368).
+    pub listen_tls: Vec<SocketAddr>,
+}
+
+/// The operator's certificate.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct TlsFiles {
+    /// `tls.certificate`: the chain in PEM.
+    pub certificate: PathBuf,
+    /// `tls.key`: its private key in PEM.
+    pub key: PathBuf,
+}
+
+/// How people get an account.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Registration {
+    /// `registration.enabled`: may people register by telephone number?
+    pub enabled: bool,
+    /// `registration.terms_url`: the terms a client must accept first.
+    pub terms_url: Option<String>,
+    /// `registration.sender`: whom the client tells its user to expect the code from; never empty.
+    pub sender: String,
+    /// `registration.brand_*`
+    pub brand: Brand,
+    /// `registration.number_burst` and `number_refill_secs`: codes for one telephone number.
+    pub per_number: Throttle,
+    /// `registration.address_burst` and `address_refill_secs`: codes asked for from one network address.
+    pub per_address: Throttle,
+    /// `registration.prefix_burst` and `prefix_refill_secs`: codes for numbers that begin alike.
+    pub per_prefix: Throttle,
+    /// `registration.codes_per_day_max`: codes to all numbers together in a day; what the node may cost.
+    pub codes_per_day_max: u32,
+}
+
+/// URLs of the SMS provider's logo in several sizes and of its page, which clients show while they wait for the code.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+#[allow(missing_docs)] // The keys' names behind `registration.brand_`, which are the protocol's.
+pub struct Brand {
+    pub image_vector: Option<String>,
+    pub image_small: Option<String>,
+    pub image_medium: Option<String>,
+    pub image_large: Option<String>,
+    pub image_hd: Option<String>,
+    pub link: Option<String>,
+}
+
+/// So many at once, then one every so often.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Throttle {
+    /// How many at once.
+    pub burst: u32,
+    /// How long until there is one more.
+    pub refill: Duration,
+}
+
+/// How codes are sent.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Sms {
+    /// `sms.via`
+    pub via: SmsVia,
+}
+
+/// A way to send codes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SmsVia {
+    /// Printed on the node's terminal, sent to nobody: for trials.
+    Terminal,
+}
+
+/// What is logged.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Log {
+    /// `log.level`
+    pub level: LevelFilter,
+}
+
+/// The limits an operator may want to change.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Limits {
+    /// `limits.offline_messages_max`: messages kept for one account.
+    pub offline_messages_max: usize,
+    /// `limits.offline_days`: how long a message waits.
+    pub offline_ttl: Duration,
+    /// `limits.resume_secs`: how long a broken stream can be resumed, where the client does not say (XEP-0198).
+    pub resume: Duration,
+    /// `limits.unauthenticated_max`: connections that have not authenticated.
+    pub unauthenticated_max: usize,
+    /// `limits.unauthenticated_per_address_max`: the same from one network address.
+    pub unauthenticated_per_address_max: usize,
+}
+
+fn read_text(path: &Path) -> io::Result<String> {
+    let mut text = String::new();
+    let count = File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
+    if count as u64 == FILE_BYTES_MAX { Err(io::Error::other("it is too large")) } else { Ok(text) }
+}
+
+/// RFC 6120 §14.7.
+const C2S_PORT: u16 = 5222;
+/// The port in custom for XEP-0368.
+const C2S_TLS_PORT: u16 = 5223;
+const FILE_BYTES_MAX: u64 = 1024 * 1024;

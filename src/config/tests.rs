@@ -1,0 +1,243 @@
+//! Configurations and what is said of them.
+
+use std::fs;
+use std::os::unix::fs::PermissionsExt;
+
+use super::check::{KEYS, SAMPLE_DOMAIN};
+use super::*;
+
+fn parsed(text: &str) -> Result<Config, Vec<Problem>> {
+    parse("node.toml", Path::new("/nowhere"), text)
+}
+
+/// What is said of a text, line by line.
+fn said(text: &str) -> Vec<String> {
+    parsed(text).unwrap_err().iter().map(ToString::to_string).collect()
+}
+
+fn warned(text: &str) -> Vec<String> {
+    parsed(text).unwrap().warnings.iter().map(ToString::to_string).collect()
+}
+
+#[test]
+fn every_problem_names_its_place_and_its_remedy() {
+    let what = "the domain behind the @ of your users' addresses, which you own";
+    for (line, expected) in [
+        ("c2s.listen = \"x\"", "c2s.listen = \"x\": not an address (remedy: e.g. \"[::]:5222\")".to_owned()),
+        ("c2s.listen = [\"192.0.2.1\"]", "c2s.listen = \"192.0.2.1\": not an address (remedy: with a port: \"192.0.2.1:5222\")".to_owned()),
+        ("c2s.listen = [\"::\"]", "c2s.listen = \"::\": not an address (remedy: with a port: \"[::]:5222\")".to_owned()),
+        ("c2s.listen = [\"localhost:7000\"]", "c2s.listen = \"localhost:7000\": not an address (remedy: e.g. \"[::]:7000\", all addresses of this machine)".to_owned()),
+        ("c2s.listen = [5222]", "c2s.listen = 5222: a list of texts is wanted here (remedy: e.g. [\"[::]:5222\"])".to_owned()),
+        ("c2s.listen = [\"[::]:1\", \"[::]:1\"]", "c2s.listen = \"[::]:1\": listed twice (remedy: each address and port once)".to_owned()),
+        ("c2s.listen_tls = [\"[::]:5222\"]", "c2s.listen_tls = \"[::]:5222\": listed twice (remedy: each address and port once)".to_owned()),
+        ("c2s = {listen = [], listen_tls = []}", "c2s.listen = []: no client could connect: both lists are empty (remedy: e.g. [\"[::]:5222\"])".to_owned()),
+        ("c2s = 1", "c2s: a section is wanted here (remedy: a line [c2s], its keys below)".to_owned()),
+        ("c2s.lisen = []", "c2s.lisen: there is no such key (remedy: perhaps c2s.listen is meant)".to_owned()),
+        ("listen_tls = []", "listen_tls: there is no such key (remedy: perhaps c2s.listen_tls is meant)".to_owned()),
+        ("registraton.enabled = true", "registraton: there is no such key (remedy: perhaps registration is meant)".to_owned()),
+        ("something_else = 1", "something_else: there is no such key (remedy: the sample configuration shows all keys)".to_owned()),
+        ("data_dir = 7", "data_dir = 7: a text in quotes is wanted here (remedy: e.g. \"/var/lib/kontalk-node\")".to_owned()),
+        ("data_dir = \"/dev/null\"", "data_dir = \"/dev/null\": not a directory (remedy: a directory of the node's own; it will be made)".to_owned()),
+        ("contact = \"come by\"", "contact = \"come by\": no address (remedy: e.g. \"mailto:admin@example.org\" or \"xmpp:admin@example.org\")".to_owned()),
+        ("admins = \"a.example\"", "admins = \"a.example\": a domain, not an account (remedy: e.g. \"admin@example.org\")".to_owned()),
+        ("admins = \"a@a.example/x\"", "admins = \"a@a.example/x\": an address without a resource is wanted here (remedy: e.g. \"admin@example.org\")".to_owned()),
+        ("admins = [\"a@b.example\", \"A@b.example\"]", "admins = \"A@b.example\": named twice (remedy: name it once)".to_owned()),
+        ("tls.key = \"/nowhere/key\"\ntls.certificate = \"/dev/null\"", "tls.certificate = \"/dev/null\": not a file (remedy: the file itself, in PEM)".to_owned()),
+        ("registration.enabled = \"yes\"", "registration.enabled = \"yes\": true or false is wanted here (remedy: e.g. true)".to_owned()),
+        ("registration.terms_url = \"terms\"", "registration.terms_url = \"terms\": no URL (remedy: e.g. \"https://example.org/terms\")".to_owned()),
+        ("registration.sender = \" \"", "registration.sender = \" \": not a sender (remedy: the number or name the SMS comes from, e.g. \"+12025550123\")".to_owned()),
+        ("registration.brand_link = \"javascript:\"", "registration.brand_link = \"javascript:\": no URL (remedy: e.g. \"https://example.org/\")".to_owned()),
+        ("registration.number_burst = 0", "registration.number_burst = 0: out of range (remedy: a number from 1 to 100000)".to_owned()),
+        ("registration.number_burst = -3", "registration.number_burst = -3: out of range (remedy: a number from 1 to 100000)".to_owned()),
+        ("registration.codes_per_day_max = 99999999999999999999", "registration.codes_per_day_max = 99999999999999999999: out of range (remedy: a number from 1 to 1000000)".to_owned()),
+        ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\")".to_owned()),
+        ("log.level = \"loud\"", "log.level = \"loud\": no log level (remedy: off, error, warn, info, debug or trace)".to_owned()),
+        ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
+        ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
+        ("limits.unauthenticated_per_address_max = 300", "limits.unauthenticated_per_address_max = 300: more than limits.unauthenticated_max, which is for all together (remedy: a smaller number)".to_owned()),
+        ("domain = \"b.example\"", "this is not TOML: duplicate key (remedy: texts stand in \"quotes\", lists in [brackets])".to_owned()),
+    ] {
+        let said = said(&format!("domain = \"a.example\"\n{line}\n"));
+        let place = if line.starts_with("tls.key") { 3 } else { 2 };
+        assert_eq!(said.last(), Some(&format!("node.toml:{place}: {expected}")), "{line}: {said:#?}");
+        assert_eq!(said.len(), place - 1, "{line}: {said:#?}");
+    }
+    for (line, expected) in [
+        ("", format!("node.toml: domain: is missing (remedy: {what})")),
+        ("domain = \"\"", format!("node.toml:1: domain = \"\": the address has no domain (remedy: {what})")),
+        ("domain = \"a@b.example\"", format!("node.toml:1: domain = \"a@b.example\": the domain is not a host name (remedy: {what})")),
+        ("domain = \"192.0.2.1\"", format!("node.toml:1: domain = \"192.0.2.1\": an IP address, and addresses of users must last (remedy: {what})")),
+        ("domain = \"[::1]\"", format!("node.toml:1: domain = \"[::1]\": an IP address, and addresses of users must last (remedy: {what})")),
+        ("domain = \"localhost\"", "node.toml:1: domain = \"localhost\": only this machine knows that name (remedy: for a trial run kontalk-node without a configuration)".to_owned()),
+        ("domain = \"example.org\"", format!("node.toml:1: domain = \"example.org\": that is the sample's domain (remedy: {what})")),
+        ("domain = [1]", "node.toml:1: domain = [1]: a text in quotes is wanted here (remedy: e.g. \"example.org\")".to_owned()),
+    ] {
+        assert_eq!(said(line), [expected]);
+    }
+}
+
+#[test]
+fn all_problems_are_told_at_once_in_the_order_of_the_file() {
+    let text = "domain = \"localhost\"\nnoise = true\n\n[c2s]\nlisten = [\n  \"x\",\n  \"[::]:5222\",\n]\n\n[limits]\noffline_days = 0\n";
+    let problems = parsed(text).unwrap_err();
+    let lines: Vec<Option<usize>> = problems.iter().map(|problem| problem.line).collect();
+    assert_eq!(lines, [Some(1), Some(2), Some(6), Some(11)]);
+    assert!(report(&problems).ends_with("\n4 problems, nothing started."));
+    assert!(report(&problems[..1]).ends_with("\n1 problem, nothing started."));
+    assert_eq!(report(&problems).lines().count(), 5);
+}
+
+#[test]
+fn a_line_that_is_no_toml_hides_nothing_else() {
+    let said = said("domain = a.example\n[c2s]\nlisten = [\"x\"]\n[limits\noffline_days = 3\n");
+    assert!(said.iter().any(|line| line.starts_with("node.toml:1: this is not TOML: ")), "{said:#?}");
+    assert!(said.iter().any(|line| line.starts_with("node.toml:3: c2s.listen = \"x\": not an address")), "{said:#?}");
+    assert!(said.iter().any(|line| line.starts_with("node.toml:4: this is not TOML: ")), "{said:#?}");
+    assert!(!said.iter().any(|line| line.contains("missing")), "{said:#?}");
+}
+
+#[test]
+fn values_arrive_where_they_belong() {
+    let text = r#"
+        domain = "Bücher.example"
+        data_dir = "data"
+        contact = ["admin@a.example", "xmpp:admin@a.example"]
+        admins = ["Admin@a.example"]
+        c2s = { listen = ["127.0.0.1:0"], listen_tls = ["127.0.0.1:0"] }
+        log.level = "trace"
+        [registration]
+        enabled = false
+        terms_url = "https://a.example/terms"
+        sender = "+12025550123"
+        brand_image_hd = "https://a.example/hd.png"
+        number_burst = 1
+        prefix_refill_secs = 0x10
+        codes_per_day_max = 1_000
+        [limits]
+        offline_messages_max = 0
+        offline_days = 30
+        resume_secs = 60
+        unauthenticated_max = 16
+    "#;
+    let config = parsed(text).unwrap();
+    assert_eq!(config.domain.as_str(), "bücher.example");
+    assert_eq!(config.data_dir, Path::new("/nowhere/data"));
+    assert_eq!(config.contact, ["mailto:admin@a.example", "xmpp:admin@a.example"]);
+    assert_eq!(config.admins, ["admin@a.example".parse().unwrap()]);
+    assert_eq!(config.c2s.listen, config.c2s.listen_tls);
+    assert_eq!(config.log.level, LevelFilter::Trace);
+    let registration = &config.registration;
+    assert!(!registration.enabled);
+    assert_eq!(registration.terms_url.as_deref(), Some("https://a.example/terms"));
+    assert_eq!(registration.sender, "+12025550123");
+    assert_eq!(registration.brand.image_hd.as_deref(), Some("https://a.example/hd.png"));
+    assert_eq!(registration.per_number, Throttle { burst: 1, refill: Duration::from_secs(600) });
+    assert_eq!(registration.per_prefix, Throttle { burst: 60, refill: Duration::from_secs(16) });
+    assert_eq!(registration.codes_per_day_max, 1000);
+    assert_eq!(config.limits.offline_messages_max, 0);
+    assert_eq!(config.limits.offline_ttl, Duration::from_secs(30 * 86_400));
+    assert_eq!(config.limits.resume, Duration::from_secs(60));
+    assert_eq!((config.limits.unauthenticated_max, config.limits.unauthenticated_per_address_max), (16, 16));
+    assert_eq!(config.warnings, []);
+}
+
+#[test]
+fn the_defaults_are_a_whole_node_and_the_trial_keeps_to_loopback() {
+    let config = parsed("domain = \"a.example\"").unwrap();
+    assert!(!config.trial);
+    assert_eq!(config.c2s.listen, ["[::]:5222".parse().unwrap()]);
+    assert_eq!(config.registration.sender, "a.example");
+    let trial = Config::trial();
+    assert!(trial.trial && trial.registration.enabled);
+    assert_eq!(trial.domain.as_str(), "localhost");
+    let addresses: Vec<_> = trial.c2s.listen.iter().chain(&trial.c2s.listen_tls).collect();
+    assert_eq!(addresses.len(), 4);
+    assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+}
+
+#[test]
+fn the_sample_has_no_problem_but_its_domain() {
+    let problems = parsed(SAMPLE).unwrap_err();
+    assert_eq!(problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), ["domain"]);
+    let own = SAMPLE.replace(&format!("\"{SAMPLE_DOMAIN}\""), "\"a.example\"");
+    assert_eq!(parsed(&own).unwrap(), parsed("domain = \"a.example\"").unwrap());
+}
+
+/// The sample with every key in force.
+fn sample_in_force() -> String {
+    let in_force = |line: &str| match line.strip_prefix('#') {
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest.to_owned(),
+        _ => line.to_owned(),
+    };
+    SAMPLE.lines().map(|line| in_force(line) + "\n").collect()
+}
+
+#[test]
+fn the_sample_shows_every_key_and_no_other() {
+    let table: toml::Table = sample_in_force().parse().unwrap();
+    let mut shown = Vec::new();
+    for (key, value) in &table {
+        match value.as_table() {
+            Some(section) => shown.extend(section.keys().map(|name| format!("{key}.{name}"))),
+            None => shown.push(key.clone()),
+        }
+    }
+    let mut known: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+    shown.sort();
+    known.sort();
+    assert_eq!(shown, known);
+}
+
+#[test]
+fn the_sample_shows_the_defaults() {
+    let text = sample_in_force().replace("domain = \"example.org\"", "domain = \"a.example\"");
+    // Examples that cannot be defaults.
+    let has_default = |line: &&str| {
+        !["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins"]
+            .iter()
+            .any(|key| line.starts_with(key))
+    };
+    let text: String = text.lines().filter(has_default).map(|line| format!("{line}\n")).collect();
+    assert_eq!(parsed(&text).unwrap(), parsed("domain = \"a.example\"").unwrap());
+}
+
+#[test]
+fn examples_are_values_that_will_do() {
+    for key in KEYS.iter().filter(|key| key.path != "domain" && !key.path.starts_with("tls.")) {
+        let outcome = parsed(&format!("domain = \"a.example\"\n{} = {}", key.path, key.example));
+        assert!(outcome.is_ok(), "{}: {outcome:?}", key.path);
+    }
+}
+
+#[test]
+fn doubtful_values_are_allowed_with_a_warning() {
+    assert_eq!(
+        warned("domain = \"intranet\""),
+        [
+            "node.toml:1: domain = \"intranet\": other machines will hardly find a name without a dot (remedy: the domain behind the @ of your users' addresses, which you own)"
+        ]
+    );
+    let dir = std::env::temp_dir().join(format!("kontalk-node-config-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    let key = dir.join("key.pem");
+    fs::write(&key, "").unwrap();
+    let text = "domain = \"a.example\"\n[tls]\ncertificate = \"key.pem\"\nkey = \"key.pem\"\n";
+    for (mode, warnings) in [(0o600, 0), (0o640, 0), (0o644, 1)] {
+        fs::set_permissions(&key, fs::Permissions::from_mode(mode)).unwrap();
+        let config = parse("node.toml", &dir, text).unwrap();
+        assert_eq!(config.warnings.len(), warnings, "{mode:o}");
+        assert_eq!(config.tls, Some(TlsFiles { certificate: key.clone(), key: key.clone() }));
+    }
+    let one = said(&format!("domain = \"a.example\"\n[tls]\nkey = {:?}\n", key.display().to_string()));
+    assert_eq!(one, ["node.toml: tls.certificate: is missing (remedy: the file with the certificate and its issuers)"]);
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn a_file_that_is_not_there_is_a_problem_with_a_remedy() {
+    let problems = read(Path::new("/nowhere/node.toml")).unwrap_err();
+    assert_eq!(
+        report(&problems),
+        "/nowhere/node.toml: the configuration cannot be read: No such file or directory (os error 2) (remedy: `kontalk-node setup` writes one)\n1 problem, nothing started."
+    );
+}

@@ -1,0 +1,199 @@
+//! The operator's commands: a socket in the data directory that only its owner can open (mode 0600), one JSON line each way.
+//!
+//! The store has one owner, so commands ask the running node. Those about accounts also work without one: [`ask`] then opens
+//! the store itself for the moment. Limits: one request of [`REQUEST_BYTES_MAX`] a connection, [`CLIENTS_MAX`] at once.
+
+mod client;
+mod server;
+
+pub use client::{Asked, ask};
+pub(super) use server::Server;
+
+use std::fmt;
+use std::fs;
+use std::io;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+
+use serde::{Deserialize, Serialize};
+use smol::Async;
+
+pub use super::accounts::AccountFacts;
+
+/// What an operator asks.
+#[derive(Serialize, Deserialize)]
+#[serde(tag = "command", rename_all = "kebab-case")]
+pub enum Request {
+    /// How is the node?
+    Status,
+    /// Make an account with a password.
+    AccountAdd {
+        /// Its address.
+        address: String,
+        /// Its password.
+        password: Secret,
+    },
+    /// All accounts.
+    AccountList,
+    /// One account.
+    AccountShow {
+        /// Its address.
+        address: String,
+    },
+    /// Set an account's password.
+    AccountSetPassword {
+        /// Its address.
+        address: String,
+        /// Its new password.
+        password: Secret,
+    },
+    /// Remove an account and all that belongs to it.
+    AccountRemove {
+        /// Its address.
+        address: String,
+    },
+}
+
+/// A password on its way through the socket; cannot be printed, is wiped.
+#[derive(Serialize, Deserialize)]
+pub struct Secret(String);
+
+impl Secret {
+    /// Takes a password in.
+    pub fn new(text: String) -> Secret {
+        Secret(text)
+    }
+
+    fn into_password(mut self) -> crate::stream::Password {
+        crate::stream::Password::new(std::mem::take(&mut self.0))
+    }
+}
+
+impl Drop for Secret {
+    fn drop(&mut self) {
+        zeroize::Zeroize::zeroize(&mut self.0);
+    }
+}
+
+impl fmt::Debug for Secret {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Secret(…)")
+    }
+}
+
+/// What the node answers.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(tag = "answer", rename_all = "kebab-case")]
+pub enum Reply {
+    /// It is done.
+    Done,
+    /// It is not, and why.
+    Refused {
+        /// The reason, with the remedy.
+        reason: String,
+    },
+    /// How the node is.
+    Status(Status),
+    /// Accounts.
+    Accounts {
+        /// The accounts that were asked for.
+        accounts: Vec<AccountFacts>,
+    },
+}
+
+/// How the node is.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Status {
+    /// The program's version.
+    pub version: String,
+    /// The domain it serves.
+    pub domain: String,
+    /// The server key's fingerprint.
+    pub key: String,
+    /// Seconds since it started.
+    pub uptime_secs: u64,
+    /// Sessions, those included whose client may come back.
+    pub sessions: u64,
+    /// Accounts.
+    pub accounts: u64,
+    /// Messages that wait for their receivers.
+    pub offline_messages: u64,
+    /// Bytes the store takes on disk.
+    pub store_bytes: u64,
+    /// Records that could not be read and were set aside.
+    pub damaged_records: u64,
+    /// The store has failed: nothing is written any more.
+    pub store_broken: bool,
+}
+
+/// Why there is no control socket, or no answer from it.
+#[derive(Debug)]
+pub enum ControlFault {
+    /// The socket cannot be made.
+    Listen(PathBuf, io::Error),
+    /// The running node did not answer.
+    Talk(PathBuf, io::Error),
+    /// It needs a running node, and there is none.
+    NotRunning(PathBuf),
+    /// No node runs, and its data cannot be opened.
+    Data(String),
+}
+
+impl fmt::Display for ControlFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            ControlFault::Listen(path, error) => {
+                write!(f, "the control socket {} cannot be made: {error}", path.display())
+            }
+            ControlFault::Talk(path, error) => {
+                write!(
+                    f,
+                    "the node at {} does not answer: {error} (remedy: run this as the user that runs the node)",
+                    path.display()
+                )
+            }
+            ControlFault::NotRunning(path) => write!(
+                f,
+                "no node runs on {} (remedy: start it with `kontalk-node`, or name its data directory with --data)",
+                path.display()
+            ),
+            ControlFault::Data(reason) => f.write_str(reason),
+        }
+    }
+}
+
+impl std::error::Error for ControlFault {}
+
+/// Opens the socket. The store's lock says that no other node uses the directory, so what lies there is a leftover.
+pub(super) fn listen(data_dir: &Path) -> Result<Async<UnixListener>, ControlFault> {
+    let path = socket_path(data_dir);
+    let open = || -> io::Result<Async<UnixListener>> {
+        match fs::remove_file(&path) {
+            Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+            _ => {}
+        }
+        let listener = UnixListener::bind(&path)?;
+        fs::set_permissions(&path, fs::Permissions::from_mode(0o600))?;
+        Async::new(listener)
+    };
+    open().map_err(|error| ControlFault::Listen(path.clone(), error))
+}
+
+/// The node is stopping: the socket goes first, so that nobody asks who will not be answered.
+pub(super) fn remove(data_dir: &Path) {
+    let _ = fs::remove_file(socket_path(data_dir));
+}
+
+fn connect(data_dir: &Path) -> io::Result<UnixStream> {
+    UnixStream::connect(socket_path(data_dir))
+}
+
+fn socket_path(data_dir: &Path) -> PathBuf {
+    data_dir.join("control.sock")
+}
+
+/// Bytes of one request.
+const REQUEST_BYTES_MAX: u64 = 16 * 1024;
+/// Commands at once.
+const CLIENTS_MAX: usize = 8;

@@ -1,0 +1,171 @@
+//! The running node's side of the control socket.
+
+use std::io;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use smol::future::FutureExt;
+use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use smol::lock::Semaphore;
+use smol::{Async, Executor, Timer};
+
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Status};
+use crate::jid::BareJid;
+use crate::node::accounts::{self, AccountFault};
+use crate::node::hub::Inbox;
+use crate::node::worker::work;
+use crate::pgp::Fingerprint;
+use crate::router::Ticket;
+use crate::stanza::Timestamp;
+use crate::store::Store;
+
+pub(in crate::node) struct Server {
+    socket: Async<UnixListener>,
+    office: Arc<Office>,
+}
+
+/// Who answers.
+struct Office {
+    domain: BareJid,
+    store: Store,
+    inbox: Inbox,
+    key: Fingerprint,
+    begun: Instant,
+}
+
+impl Server {
+    pub(in crate::node) fn new(
+        socket: Async<UnixListener>,
+        domain: BareJid,
+        store: Store,
+        inbox: Inbox,
+        key: Fingerprint,
+        begun: Instant,
+    ) -> Server {
+        Server { socket, office: Arc::new(Office { domain, store, inbox, key, begun }) }
+    }
+
+    /// Serves until dropped.
+    pub(in crate::node) async fn run(self, executor: &'static Executor<'static>) {
+        let places = Arc::new(Semaphore::new(CLIENTS_MAX));
+        loop {
+            let place = places.acquire_arc().await;
+            match self.socket.accept().await {
+                Ok((stream, _)) => {
+                    let office = self.office.clone();
+                    let talk = async move {
+                        if let Err(error) = office.talk(stream).or(too_slow()).await {
+                            log::debug!("a command was not answered: {error}");
+                        }
+                        drop(place);
+                    };
+                    executor.spawn(talk).detach();
+                }
+                Err(error) => {
+                    log::warn!("the control socket does not accept: {error}");
+                    Timer::after(Duration::from_secs(1)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn too_slow() -> io::Result<()> {
+    Timer::after(COMMAND_TIMEOUT).await;
+    Err(io::ErrorKind::TimedOut.into())
+}
+
+impl Office {
+    async fn talk(&self, stream: Async<UnixStream>) -> io::Result<()> {
+        let mut line = String::new();
+        BufReader::new((&stream).take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+        let request: Result<Request, _> = serde_json::from_str(&line);
+        zeroize::Zeroize::zeroize(&mut line);
+        let reply = match request {
+            Ok(request) => self.answer(request).await,
+            Err(error) => Reply::Refused {
+                reason: format!("the running node does not know this command: {error} (remedy: use its own version's)"),
+            },
+        };
+        let mut text = serde_json::to_string(&reply)?;
+        text.push('\n');
+        (&stream).write_all(text.as_bytes()).await
+    }
+
+    async fn answer(&self, request: Request) -> Reply {
+        let outcome = match request {
+            Request::Status => Ok(self.status().await),
+            Request::AccountList => {
+                let store = self.store.clone();
+                work(move || accounts::list(&store)).await.map(|accounts| Reply::Accounts { accounts })
+            }
+            Request::AccountShow { address } => self.show(&address),
+            Request::AccountAdd { address, password } => {
+                let (password, now) = (password.into_password(), Timestamp::from_system(SystemTime::now()));
+                self.change(&address, move |store, address| accounts::add(store, address, &password, now)).await
+            }
+            Request::AccountSetPassword { address, password } => {
+                let password = password.into_password();
+                self.change(&address, move |store, address| accounts::set_password(store, address, &password)).await
+            }
+            Request::AccountRemove { address } => self.remove(&address).await,
+        };
+        outcome.unwrap_or_else(|fault| Reply::Refused { reason: fault.to_string() })
+    }
+
+    fn show(&self, address: &str) -> Result<Reply, AccountFault> {
+        let address = self.address(address)?;
+        accounts::show(&self.store, &address).map(|account| Reply::Accounts { accounts: vec![account] })
+    }
+
+    /// Does it, on another thread, and answers when it is durable.
+    async fn change(
+        &self,
+        address: &str,
+        act: impl FnOnce(&Store, &BareJid) -> Result<Ticket, AccountFault> + Send + 'static,
+    ) -> Result<Reply, AccountFault> {
+        let address = self.address(address)?;
+        let store = self.store.clone();
+        let ticket = work(move || act(&store, &address)).await?;
+        self.store.commit(ticket).await?;
+        Ok(Reply::Done)
+    }
+
+    async fn remove(&self, address: &str) -> Result<Reply, AccountFault> {
+        let address = self.address(address)?;
+        let (departed, ticket) = accounts::remove(&self.store, &address)?;
+        self.store.commit(ticket).await?;
+        self.inbox.account_ended(address, departed.farewells).await;
+        Ok(Reply::Done)
+    }
+
+    fn address(&self, text: &str) -> Result<BareJid, AccountFault> {
+        let address = text.parse().map_err(AccountFault::Address)?;
+        accounts::check_address(&address, &self.domain)?;
+        Ok(address)
+    }
+
+    async fn status(&self) -> Reply {
+        let store = self.store.clone();
+        let stats = match work(move || store.stats()).await {
+            Ok(stats) => stats,
+            Err(error) => return Reply::Refused { reason: error.to_string() },
+        };
+        Reply::Status(Status {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            domain: self.domain.to_string(),
+            key: self.key.to_string(),
+            uptime_secs: self.begun.elapsed().as_secs(),
+            sessions: u64::try_from(self.inbox.sessions().await).unwrap_or(u64::MAX),
+            accounts: stats.accounts,
+            offline_messages: stats.offline_messages,
+            store_bytes: stats.bytes_on_disk,
+            damaged_records: stats.damaged_records,
+            store_broken: stats.broken,
+        })
+    }
+}
+
+/// A command is short.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);

@@ -1,0 +1,85 @@
+//! The desk: requests to the node or to an account that the node answers for, each handed to the service that knows it.
+//!
+//! Services that only state facts are pure and live in [`crate::services`]. One that reads or changes the store has a file here
+//! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
+
+use crate::config::Config;
+use crate::jid::{BareJid, Jid};
+use crate::router::{Storage, Ticket};
+use crate::services::{self, Addressee, Facts};
+use crate::stanza::{Stanza, Timestamp};
+use crate::store::Store;
+
+/// Everything that services share.
+pub(super) struct Desk {
+    pub(super) domain: BareJid,
+    pub(super) store: Store,
+    registration: bool,
+}
+
+/// A request at the desk.
+pub(super) struct Request<'a> {
+    /// The iq get or set.
+    pub(super) stanza: &'a Stanza,
+    /// Whom it is addressed to, seen by its sender.
+    pub(super) addressee: Addressee,
+    /// Now.
+    pub(super) now: Timestamp,
+}
+
+/// What becomes of a request.
+#[derive(Debug, Default)]
+pub(super) struct Handled {
+    /// Stanzas to route, in order: the answer, and whatever others are told.
+    pub(super) stanzas: Vec<Stanza>,
+    /// They go out when this write is durable; at once if there is none.
+    pub(super) after: Option<Ticket>,
+}
+
+impl Handled {
+    /// An answer that needs no write.
+    pub(super) fn now(answer: Option<Stanza>) -> Handled {
+        Handled { stanzas: answer.into_iter().collect(), after: None }
+    }
+}
+
+/// A service looks at a request: `None` if it is not for it.
+type Service = fn(&mut Desk, &Request<'_>) -> Option<Handled>;
+
+/// In the order they are asked.
+const SERVICES: &[Service] = &[facts];
+
+impl Desk {
+    pub(super) fn new(config: &Config, store: Store) -> Desk {
+        Desk { domain: config.domain.clone(), store, registration: config.registration.enabled }
+    }
+
+    /// Answers a request; every one is answered (RFC 6120 §8.2.3).
+    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp) -> Handled {
+        let request = Request { stanza, addressee: self.addressee(stanza), now };
+        SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
+    }
+
+    fn addressee(&self, request: &Stanza) -> Addressee {
+        let (Some(to), Some(from)) = (request.to().map(Jid::bare), request.from_bare()) else {
+            return Addressee::Stranger;
+        };
+        if *to == self.domain {
+            return Addressee::Domain;
+        }
+        if to == from {
+            return Addressee::OwnAccount;
+        }
+        // RFC 6121 §8.5.2.1.3 with the rule of presence: who may see when somebody is there may see that he exists.
+        match self.store.entry(to, from) {
+            Ok(entry) if entry.subscription().seen_by_contact() => Addressee::Contact,
+            _ => Addressee::Stranger,
+        }
+    }
+}
+
+/// What needs no store; also the answer to what nobody knows.
+fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
+    let facts = Facts { domain: desk.domain.clone(), registration: desk.registration, now: request.now };
+    Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
+}

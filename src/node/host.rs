@@ -1,0 +1,111 @@
+//! The node as its connections see it: one value that hands each question to whoever answers it.
+
+use std::sync::Arc;
+
+use super::hub::{Inbox, Input};
+use super::login::Logins;
+use super::random::random_bytes;
+use super::registration::Registrations;
+use crate::c2s::{Answer, Host, Outbox, Peer};
+use crate::config::Config;
+use crate::jid::BareJid;
+use crate::net::{OwnCertificate, ServerTls};
+use crate::pgp::{self, Fingerprint, ServerKey};
+use crate::router::{ConnectionId, Event};
+use crate::stanza::{SaslFailure, Stanza};
+use crate::store::Store;
+use crate::stream::{Password, ScramKeys, StreamConfig};
+
+pub(super) struct NodeHost {
+    stream_config: Arc<StreamConfig>,
+    certificate: Arc<OwnCertificate>,
+    server_key: Arc<ServerKey>,
+    logins: Logins,
+    registrations: Registrations,
+    inbox: Inbox,
+}
+
+impl NodeHost {
+    pub(super) fn new(
+        config: &Config,
+        store: Store,
+        server_key: ServerKey,
+        certificate: Arc<OwnCertificate>,
+        inbox: Inbox,
+    ) -> NodeHost {
+        let server_key = Arc::new(server_key);
+        NodeHost {
+            stream_config: Arc::new(StreamConfig {
+                domain: config.domain.clone(),
+                registration: config.registration.enabled,
+            }),
+            certificate,
+            logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
+            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone()),
+            server_key,
+            inbox,
+        }
+    }
+
+    pub(super) fn server_fingerprint(&self) -> Fingerprint {
+        self.server_key.fingerprint()
+    }
+}
+
+impl Host for NodeHost {
+    fn stream_config(&self) -> Arc<StreamConfig> {
+        self.stream_config.clone()
+    }
+
+    fn tls(&self) -> Arc<ServerTls> {
+        self.certificate.tls()
+    }
+
+    fn is_bridge_certificate(&self, certificate: &[u8]) -> bool {
+        pgp::is_bridge_certificate(certificate)
+    }
+
+    fn random(&self) -> [u8; 32] {
+        random_bytes()
+    }
+
+    fn may_attempt(&self, peer: &Peer, account: Option<&BareJid>) -> Result<(), SaslFailure> {
+        self.logins.may_attempt(peer, account)
+    }
+
+    fn attempt_failed(&self, peer: &Peer, account: Option<&BareJid>) {
+        self.logins.attempt_failed(peer, account);
+    }
+
+    fn scram_keys<'a>(&'a self, account: &'a BareJid) -> Answer<'a, Result<ScramKeys, SaslFailure>> {
+        Box::pin(async { self.logins.scram_keys(account) })
+    }
+
+    fn verify_plain<'a>(
+        &'a self,
+        account: &'a BareJid,
+        password: Password,
+    ) -> Answer<'a, Result<BareJid, SaslFailure>> {
+        Box::pin(self.logins.plain(account, password))
+    }
+
+    fn verify_external<'a>(
+        &'a self,
+        peer: &'a Peer,
+        authzid: Option<&'a BareJid>,
+    ) -> Answer<'a, Result<BareJid, SaslFailure>> {
+        Box::pin(self.logins.external(peer, authzid))
+    }
+
+    fn register<'a>(&'a self, peer: &'a Peer, request: Stanza) -> Answer<'a, Stanza> {
+        Box::pin(self.registrations.answer(peer, request))
+    }
+
+    fn attach<'a>(&'a self, connection: ConnectionId, outbox: Outbox) -> Answer<'a, ()> {
+        Box::pin(self.inbox.send(Input::Attach(connection, outbox)))
+    }
+
+    fn tell<'a>(&'a self, event: Event) -> Answer<'a, ()> {
+        Box::pin(self.inbox.send(Input::Event(event)))
+    }
+}

@@ -1,0 +1,250 @@
+//! The router's task: one inbox in, many outboxes out. It waits for events and for nobody else.
+
+use std::collections::{HashMap, VecDeque};
+
+use smol::Timer;
+use smol::channel::{Receiver, Sender, bounded};
+use smol::future::FutureExt;
+
+use super::clock;
+use super::desk::Desk;
+use crate::c2s::{Outbox, Outgoing};
+use crate::config::Config;
+use crate::jid::BareJid;
+use crate::limits;
+use crate::router::{Action, ConnectionId, Event, Router, Ticket};
+use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
+use crate::store::{Farewell, Store};
+
+/// What the hub is sent.
+#[derive(Debug)]
+pub(super) enum Input {
+    /// A connection takes texts from now on.
+    Attach(ConnectionId, Outbox),
+    /// Something for the router.
+    Event(Event),
+    /// How many sessions are there?
+    CountSessions(Sender<usize>),
+    /// Store all, end all streams, then say so.
+    Shutdown(Sender<()>),
+}
+
+/// The way into the hub. Clones share it.
+#[derive(Clone, Debug)]
+pub(super) struct Inbox {
+    sender: Sender<Input>,
+}
+
+impl Inbox {
+    /// Waits while the hub has too much to do: up waits, down never waits. A hub that is gone takes the process with it.
+    pub(super) async fn send(&self, input: Input) {
+        let _ = self.sender.send(input).await;
+    }
+
+    /// Tells the contacts of an account that is gone or has a new owner. They stay on the store's list until they are told.
+    pub(super) async fn account_ended(&self, account: BareJid, farewells: Vec<Farewell>) {
+        let farewells = farewells.into_iter().map(|f| (f.contact, f.presence)).collect();
+        self.send(Input::Event(Event::AccountEnded { account, farewells })).await;
+    }
+
+    /// Says the farewells that a crash left unsaid.
+    pub(super) async fn farewells(&self, store: &Store) {
+        let unsaid = store.farewells().unwrap_or_else(|error| {
+            log::error!("farewells to old contacts are not said: {error}");
+            Vec::new()
+        });
+        let mut by_account: HashMap<BareJid, Vec<Farewell>> = HashMap::new();
+        for farewell in unsaid {
+            by_account.entry(farewell.account.clone()).or_default().push(farewell);
+        }
+        for (account, farewells) in by_account {
+            self.account_ended(account, farewells).await;
+        }
+    }
+
+    pub(super) async fn sessions(&self) -> usize {
+        let (sender, receiver) = bounded(1);
+        self.send(Input::CountSessions(sender)).await;
+        receiver.recv().await.unwrap_or(0)
+    }
+
+    pub(super) async fn shutdown(&self) {
+        let (sender, receiver) = bounded(1);
+        self.send(Input::Shutdown(sender)).await;
+        let _ = receiver.recv().await;
+    }
+}
+
+pub(super) struct Hub {
+    router: Router<Store>,
+    store: Store,
+    inbox: Receiver<Input>,
+    durable: Option<Receiver<Ticket>>,
+    outboxes: HashMap<ConnectionId, Outbox>,
+    desk: Desk,
+    /// Events that actions led to; they come before the inbox.
+    follow_up: VecDeque<Event>,
+    actions: Vec<Action>,
+}
+
+/// What woke the hub.
+enum Wake {
+    Input(Option<Input>),
+    Durable(Option<Ticket>),
+    Deadline,
+}
+
+impl Hub {
+    pub(super) fn new(router: Router<Store>, store: Store, config: &Config) -> (Hub, Inbox) {
+        let (sender, inbox) = bounded(limits::ROUTER_INBOX_MAX);
+        let hub = Hub {
+            router,
+            durable: store.take_durable_events(),
+            desk: Desk::new(config, store.clone()),
+            store,
+            inbox,
+            outboxes: HashMap::new(),
+            follow_up: VecDeque::new(),
+            actions: Vec::new(),
+        };
+        (hub, Inbox { sender })
+    }
+
+    /// Runs until all senders are gone or the store has failed.
+    pub(super) async fn run(mut self) {
+        let mut without_pause = 0u32;
+        loop {
+            let wake = self.wait().await;
+            match wake {
+                Wake::Input(Some(input)) => self.take(input),
+                Wake::Durable(Some(ticket)) => self.handle(Event::Durable(ticket)),
+                Wake::Deadline => self.handle(Event::Tick),
+                Wake::Input(None) => return,
+                Wake::Durable(None) => {
+                    // The store has said why. Acknowledgements stop, connected clients can still talk.
+                    self.durable = None;
+                }
+            }
+            without_pause += 1;
+            if without_pause >= EVENTS_PER_TURN {
+                without_pause = 0;
+                smol::future::yield_now().await;
+            }
+        }
+    }
+
+    async fn wait(&self) -> Wake {
+        if let Some(ticket) = self.durable.as_ref().and_then(|durable| durable.try_recv().ok()) {
+            return Wake::Durable(Some(ticket));
+        }
+        // Handling any event passes the router's deadlines too, so a flood does not keep them waiting.
+        if let Ok(input) = self.inbox.try_recv() {
+            return Wake::Input(Some(input));
+        }
+        let deadline = self.router.deadline();
+        let input = async { Wake::Input(self.inbox.recv().await.ok()) };
+        let durable = async {
+            match &self.durable {
+                Some(durable) => Wake::Durable(durable.recv().await.ok()),
+                None => std::future::pending().await,
+            }
+        };
+        let tick = async {
+            match deadline {
+                Some(at) => {
+                    Timer::at(at).await;
+                    Wake::Deadline
+                }
+                None => std::future::pending().await,
+            }
+        };
+        input.or(durable).or(tick).await
+    }
+
+    fn take(&mut self, input: Input) {
+        match input {
+            Input::Attach(connection, outbox) => {
+                self.outboxes.insert(connection, outbox);
+            }
+            Input::Event(Event::AccountEnded { account, farewells }) => {
+                let told: Vec<BareJid> = farewells.iter().map(|(contact, _)| contact.clone()).collect();
+                self.handle(Event::AccountEnded { account: account.clone(), farewells });
+                for contact in told {
+                    if let Err(error) = self.store.farewell_said(&account, &contact) {
+                        log::warn!("a farewell will be said again: {error}");
+                    }
+                }
+            }
+            Input::Event(event) => {
+                if let Event::Closed(connection) | Event::Lost(connection) = &event {
+                    self.outboxes.remove(connection);
+                }
+                self.handle(event);
+            }
+            Input::CountSessions(reply) => {
+                let _ = reply.try_send(self.router.sessions());
+            }
+            Input::Shutdown(done) => {
+                self.handle(Event::Shutdown);
+                for outbox in self.outboxes.values() {
+                    // RFC 6120 §4.9.3.20, for those too who have not authenticated.
+                    let error = StreamError::new(StreamCondition::SystemShutdown);
+                    let _ = outbox.push(Outgoing::Close(Some(error)));
+                }
+                let _ = done.try_send(());
+            }
+        }
+    }
+
+    fn handle(&mut self, event: Event) {
+        self.follow_up.push_back(event);
+        while let Some(event) = self.follow_up.pop_front() {
+            let mut actions = std::mem::take(&mut self.actions);
+            self.router.handle(clock(), event, &mut actions);
+            for action in actions.drain(..) {
+                self.perform(action);
+            }
+            self.actions = actions;
+        }
+    }
+
+    fn perform(&mut self, action: Action) {
+        match action {
+            Action::Send { connection, text, number } => self.put(connection, Outgoing::Text(text, number)),
+            Action::Bound { connection, outcome } => self.put(connection, Outgoing::Bound(outcome)),
+            Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
+            Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
+            Action::Serve(request) => {
+                let handled = self.desk.handle(&request, clock().wall);
+                self.follow_up.extend(handled.stanzas.into_iter().map(|stanza| match handled.after {
+                    None => Event::FromServer(stanza),
+                    Some(ticket) => Event::FromServerWhenDurable(ticket, stanza),
+                }));
+            }
+            Action::Remote(stanza) => self.refuse_remote(&stanza),
+        }
+    }
+
+    fn put(&mut self, connection: ConnectionId, item: Outgoing) {
+        let full = self.outboxes.get(&connection).is_some_and(|outbox| outbox.push(item).is_err());
+        if full {
+            log::debug!("c{} reads too slowly", connection.0);
+            self.follow_up.push_back(Event::Overflowed(connection));
+        }
+    }
+
+    /// There is no federation yet: the sender is told, once. Presence that spreads by itself is not answered.
+    fn refuse_remote(&mut self, stanza: &Stanza) {
+        let spread = matches!(
+            stanza.kind(),
+            Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe)
+        );
+        let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
+        if let Some(reply) = stanza.error(&error).filter(|_| !spread) {
+            self.follow_up.push_back(Event::FromServer(reply));
+        }
+    }
+}
+
+/// After so many events others have their turn.
+const EVENTS_PER_TURN: u32 = 64;

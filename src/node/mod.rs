@@ -1,0 +1,257 @@
+//! The node: puts the rooms together and runs them on one thread.
+//!
+//! **Start-up, in order:** data directory, store (its lock refuses a second instance), server key, TLS certificate, listeners,
+//! control socket. Then the tasks:
+//!
+//! | Task | Waits for | Tells |
+//! |---|---|---|
+//! | [`hub`] | events of connections and control, durable tickets of the store, its deadline | outboxes, store |
+//! | one per listener | connections | starts connections |
+//! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
+//! | [`control`] | commands of the operator | hub, store |
+//! | housekeeping | a minute, an hour | certificate, store |
+//!
+//! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
+//! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
+//!
+//! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
+
+pub mod accounts;
+mod connections;
+pub mod control;
+mod desk;
+mod host;
+mod hub;
+mod identity;
+mod login;
+mod random;
+mod registration;
+mod signals;
+mod worker;
+
+pub use identity::{IdentityFault, read_server_key};
+pub use random::random_bytes;
+
+use std::fmt;
+use std::fs;
+use std::io::Write;
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::{Duration, Instant, SystemTime};
+
+use smol::Executor;
+use smol::future::FutureExt;
+
+use crate::config::Config;
+use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
+use crate::router::{Now, Router};
+use crate::stanza::Timestamp;
+use crate::store::{OpenError, Store, StoreError};
+use connections::{Connections, Entrance};
+use control::ControlFault;
+use host::NodeHost;
+use hub::Hub;
+use signals::Signal;
+
+/// Why the node did not start, or did not end well.
+#[derive(Debug)]
+pub enum NodeFault {
+    /// The data directory cannot be made or entered.
+    DataDir(PathBuf, std::io::Error),
+    /// The store does not open.
+    Store(OpenError),
+    /// The store failed while the node ran.
+    StoreBroke(StoreError),
+    /// The server key cannot be read or made.
+    Identity(IdentityFault),
+    /// The TLS certificate cannot be read or made.
+    Certificate(CertificateFault),
+    /// Addresses that cannot be listened on.
+    Listen(Vec<BindError>),
+    /// The control socket cannot be opened.
+    Control(ControlFault),
+    /// Signals cannot be watched.
+    Signals(std::io::Error),
+}
+
+impl fmt::Display for NodeFault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            NodeFault::DataDir(path, error) => write!(
+                f,
+                "the data directory {} cannot be used: {error} (remedy: give its owner and this user the same name, or choose another with data_dir)",
+                path.display()
+            ),
+            NodeFault::Store(error) => error.fmt(f),
+            NodeFault::StoreBroke(error) => error.fmt(f),
+            NodeFault::Identity(fault) => fault.fmt(f),
+            NodeFault::Certificate(fault) => fault.fmt(f),
+            NodeFault::Listen(faults) => {
+                for (index, fault) in faults.iter().enumerate() {
+                    let separator = if index > 0 { "\n" } else { "" };
+                    write!(f, "{separator}{fault}")?;
+                }
+                Ok(())
+            }
+            NodeFault::Control(fault) => fault.fmt(f),
+            NodeFault::Signals(error) => write!(f, "signals cannot be watched: {error}"),
+        }
+    }
+}
+
+impl std::error::Error for NodeFault {}
+
+/// Runs a node until it is told to stop. Blocks. `announce` takes the lines that a person at the terminal, or a script, waits
+/// for: where it listens, and of a trial node what to try next.
+pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
+    let begun = Instant::now();
+    if let Err(error) = net::raise_open_files() {
+        log::warn!("the limit of open files cannot be raised: {error}; many clients will not fit");
+    }
+    make_data_dir(&config.data_dir)?;
+    let store = Store::open(&config.data_dir.join("store")).map_err(NodeFault::Store)?;
+    let now = SystemTime::now();
+    let server_key = identity::open(&config.data_dir, config.domain.as_str(), Timestamp::from_system(now))
+        .map_err(NodeFault::Identity)?;
+    let source = match &config.tls {
+        Some(files) => CertificateSource::Files { certificate: files.certificate.clone(), key: files.key.clone() },
+        None => CertificateSource::SelfMade { dir: config.data_dir.clone() },
+    };
+    let certificate = OwnCertificate::open(source, config.domain.as_str(), now).map_err(NodeFault::Certificate)?;
+    let certificate = Arc::new(certificate);
+    let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
+    smol::block_on(executor.run(serve(executor, config, store, server_key, certificate, announce, begun)))
+}
+
+/// All that `serve` starts ends when it returns.
+#[allow(clippy::too_many_arguments)] // Called once, from above; what it takes has nothing in common but this moment.
+async fn serve(
+    executor: &'static Executor<'static>,
+    config: &Config,
+    store: Store,
+    server_key: crate::pgp::ServerKey,
+    certificate: Arc<OwnCertificate>,
+    announce: &mut dyn Write,
+    begun: Instant,
+) -> Result<(), NodeFault> {
+    let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
+    let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
+    let mut signals = signals::watch().map_err(NodeFault::Signals)?;
+    let listening: Vec<String> = plain
+        .iter()
+        .map(|l| format!("listening for clients on {}", l.local_addr()))
+        .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
+        .collect();
+
+    let router = Router::new(config.domain.clone(), store.clone(), clock());
+    let (hub, inbox) = Hub::new(router, store.clone(), config);
+    let host = Arc::new(NodeHost::new(config, store.clone(), server_key, certificate.clone(), inbox.clone()));
+    let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
+    let key = host.server_fingerprint();
+    let control = control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, begun);
+    let hub = executor.spawn(hub.run());
+    let control = executor.spawn(control.run(executor));
+    let connections = Connections::new(executor, host, config);
+    let entrances =
+        connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
+    let entrances: Vec<smol::Task<()>> = entrances.collect();
+    let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    inbox.farewells(&store).await;
+    for line in &listening {
+        say(announce, line);
+    }
+    log::info!("serving {} after {} ms", config.domain, begun.elapsed().as_millis());
+    if config.trial {
+        say(announce, &trial_greeting(config));
+    }
+
+    let stop = async {
+        loop {
+            match signals.next().await {
+                Signal::Stop => return,
+                Signal::Reload => {
+                    if let Err(fault) = certificate.reload(SystemTime::now()) {
+                        log::warn!("the old TLS certificate stays in use: {fault}");
+                    }
+                }
+            }
+        }
+    };
+    let mut hub = hub.fallible();
+    let hub_ended = async {
+        (&mut hub).await;
+        log::error!("the router ended by itself");
+    };
+    stop.or(hub_ended).await;
+    log::info!("stopping");
+    drop(entrances);
+    drop(control);
+    drop(housekeeping);
+    control::remove(&config.data_dir);
+    inbox.shutdown().or(patience()).await;
+    connections.ended(SHUTDOWN_PATIENCE).await;
+    drop(hub);
+    smol::unblock(move || store.close()).await.map_err(NodeFault::StoreBroke)
+}
+
+async fn patience() {
+    smol::Timer::after(SHUTDOWN_PATIENCE).await;
+}
+
+/// Both clocks, now.
+fn clock() -> Now {
+    Now { monotonic: Instant::now(), wall: Timestamp::from_system(SystemTime::now()) }
+}
+
+/// Looks every minute whether the certificate's files changed, every hour whether messages have waited too long.
+async fn housekeep(store: Store, certificate: Arc<OwnCertificate>) {
+    for minute in 1u64.. {
+        smol::Timer::after(Duration::from_secs(60)).await;
+        let (store, certificate) = (store.clone(), certificate.clone());
+        smol::unblock(move || {
+            let now = SystemTime::now();
+            certificate.reload_if_changed(now);
+            if minute % 60 == 0
+                && let Err(error) = store.expire_offline(Timestamp::from_system(now))
+            {
+                log::error!("messages that waited too long are not removed: {error}");
+            }
+        })
+        .await;
+    }
+}
+
+fn make_data_dir(path: &Path) -> Result<(), NodeFault> {
+    let fault = |error| NodeFault::DataDir(path.to_owned(), error);
+    if !path.exists() {
+        fs::DirBuilder::new().recursive(true).mode(0o700).create(path).map_err(fault)?;
+    }
+    let mode = fs::metadata(path).map_err(fault)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        log::warn!("{} can be read by others (remedy: chmod 700 {0})", path.display());
+    }
+    Ok(())
+}
+
+fn say(out: &mut dyn Write, line: &str) {
+    // Nobody listening is no reason to stop.
+    let _ = writeln!(out, "{line}").and_then(|()| out.flush());
+}
+
+fn trial_greeting(config: &Config) -> String {
+    format!(
+        "\nThis is a trial node for {domain}: it keeps its data in {data} and speaks to this machine only.\n\
+         Verification codes appear here instead of being sent.\n\n\
+         Try next, in another terminal:\n  \
+         kontalk-node account add alice@{domain}\n  \
+         kontalk-node account add bob@{domain}\n\
+         then log in as alice@{domain} with any XMPP client (accept the self-made certificate), or point a Kontalk client\n\
+         at the server \"{domain}\". Ctrl-C ends it; the next run continues where this one stopped.",
+        domain = config.domain,
+        data = config.data_dir.display()
+    )
+}
+
+/// How long streams may take to end after `system-shutdown`.
+const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);

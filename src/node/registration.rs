@@ -1,0 +1,163 @@
+//! Registration put together: the decisions of `account`, the sender of text messages, the server key, the store.
+
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::{Instant, SystemTime};
+
+use super::hub::Inbox;
+use super::random::random_bytes;
+use super::worker::work;
+use crate::account::{Brand, CodeForm, PhoneForm, Policy, Rate, Refusal, Registrar, Request, Verdict};
+use crate::c2s::Peer;
+use crate::config::{self, Config, SmsVia};
+use crate::jid::BareJid;
+use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
+use crate::phone::Code;
+use crate::sms::SmsSender;
+use crate::sms::terminal::TerminalSender;
+use crate::stanza::{Stanza, StanzaError, Timestamp};
+use crate::store::{Store, StoreError};
+use crate::xml::Element;
+
+pub(super) struct Registrations {
+    registrar: Mutex<Registrar>,
+    sender: Arc<dyn SmsSender>,
+    domain: BareJid,
+    store: Store,
+    server_key: Arc<ServerKey>,
+    inbox: Inbox,
+}
+
+impl Registrations {
+    pub(super) fn new(config: &Config, store: Store, server_key: Arc<ServerKey>, inbox: Inbox) -> Registrations {
+        let sender: Arc<dyn SmsSender> = match config.sms.via {
+            SmsVia::Terminal => Arc::new(TerminalSender::stdout()),
+        };
+        log::info!("codes go out by {}", sender.describe());
+        Registrations {
+            registrar: Mutex::new(Registrar::new(policy(config), random_bytes())),
+            sender,
+            domain: config.domain.clone(),
+            store,
+            server_key,
+            inbox,
+        }
+    }
+
+    /// Answers a stranger's `jabber:iq:register` request.
+    pub(super) async fn answer(&self, peer: &Peer, request: Stanza) -> Stanza {
+        let read = self.registrar().read(&request, false);
+        let outcome = match read {
+            Ok(Request::Instructions) => Ok(self.registrar().instructions()),
+            Ok(Request::Phone(form)) => self.phone(peer, &form).await,
+            Ok(Request::Code(form)) => self.code(peer, &form).await,
+            Ok(Request::Unsupported(error)) | Err(error) => Err(error),
+        };
+        let reply = match outcome {
+            Ok(payload) => Some(request.result().with_child(payload)),
+            Err(error) => request.error(&error),
+        };
+        reply.unwrap_or_else(|| request.result())
+    }
+
+    /// Kontalk registration, set: telephone number.
+    async fn phone(&self, peer: &Peer, form: &PhoneForm) -> Result<Element, StanzaError> {
+        let now = Instant::now();
+        self.registrar().admit(now, peer.address, form)?;
+        if !form.force && self.store.account(&form.address).map_err(fault)?.is_some() {
+            return Err(self.registrar().conflict(form));
+        }
+        let code = Code::from_random(random_bytes());
+        let challenge = self.registrar().challenge(now, form, code);
+        match self.sender.send(&form.number, &challenge.text).await {
+            Ok(_) => {}
+            // The message may have left: the user may well receive it.
+            Err(error) if error.may_have_been_sent() => log::warn!("a code may not have been sent: {error}"),
+            Err(error) => {
+                log::warn!("a code was not sent: {error}");
+                return Err(self.registrar().send_failed(form, challenge.serial));
+            }
+        }
+        log::info!("{} was sent a code", form.address.for_log());
+        Ok(challenge.reply)
+    }
+
+    /// Kontalk registration, set: code. The key in the client's certificate is certified for the number that was proved.
+    async fn code(&self, peer: &Peer, form: &CodeForm) -> Result<Element, StanzaError> {
+        let Some(certificate) = peer.certificate.clone() else { return Err(Refusal::BadKey.to_error()) };
+        let domain = self.domain.clone();
+        let now = Timestamp::from_system(SystemTime::now());
+        let read = work(move || {
+            let ring = ring_of_certificate(&certificate).map_err(|error| error.to_string())?;
+            let address = judge_candidate(&ring, domain.domainpart(), now).map_err(|error| error.to_string())?;
+            Ok::<_, String>((ring, address))
+        });
+        let (ring, address) = read.await.map_err(|reason| {
+            log::debug!("{} registers a key that will not do: {reason}", peer.address);
+            Refusal::BadKey.to_error()
+        })?;
+        let key = ring.fingerprint().0;
+        let verdict = self.registrar().check(Instant::now(), peer.address, &address, &key, &form.code);
+        match verdict {
+            Verdict::Refused(error) => Err(error),
+            Verdict::Repeat => match self.store.ring(&key).map_err(fault)? {
+                Some(certified) => Ok(self.registrar().certified_reply(&certified)),
+                None => Err(Refusal::Fault.to_error()),
+            },
+            Verdict::Accepted => self.certify(ring, address, now).await,
+        }
+    }
+
+    /// Certify, store, and only then answer: what the client is told survives a power cut.
+    async fn certify(&self, ring: UserRing, address: BareJid, now: Timestamp) -> Result<Element, StanzaError> {
+        let key = ring.fingerprint();
+        let (server_key, to_certify) = (self.server_key.clone(), address.clone());
+        let certified = work(move || {
+            // Of other people's certifications nothing is known here; they would only make the ring grow.
+            let ring = ring.without_foreign_certifications(&[server_key.fingerprint()]);
+            server_key.certify(&ring, &to_certify, now).map(|ring| ring.to_bytes())
+        });
+        let certified = certified.await.map_err(|error| {
+            log::debug!("a key is not certified: {error}");
+            Refusal::BadKey.to_error()
+        })?;
+        let accepted = self.store.accept_registration(&address, key.0, &certified, now);
+        let (departed, ticket) = accepted.map_err(fault)?;
+        self.store.commit(ticket).await.map_err(fault)?;
+        self.registrar().registered(Instant::now(), &address, &key.0);
+        log::info!("{} registered with the key {key}", address.for_log());
+        // Sessions of a previous owner end; his contacts are told.
+        self.inbox.account_ended(address, departed.farewells).await;
+        Ok(self.registrar().certified_reply(&certified))
+    }
+
+    fn registrar(&self) -> MutexGuard<'_, Registrar> {
+        self.registrar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+fn fault(error: StoreError) -> StanzaError {
+    log::error!("a registration fails: {error}");
+    Refusal::Fault.to_error()
+}
+
+fn policy(config: &Config) -> Policy {
+    let mut policy = Policy::new(config.domain.clone());
+    let from = &config.registration;
+    policy.enabled = from.enabled;
+    policy.terms_url.clone_from(&from.terms_url);
+    policy.sender.clone_from(&from.sender);
+    policy.brand = Brand {
+        vector: from.brand.image_vector.clone(),
+        small: from.brand.image_small.clone(),
+        medium: from.brand.image_medium.clone(),
+        large: from.brand.image_large.clone(),
+        hd: from.brand.image_hd.clone(),
+        link: from.brand.link.clone(),
+    };
+    let rate = |throttle: config::Throttle| Rate { burst: throttle.burst, refill: throttle.refill };
+    policy.rates.number = rate(from.per_number);
+    policy.rates.network = rate(from.per_address);
+    policy.rates.block = rate(from.per_prefix);
+    policy.rates.per_day = from.codes_per_day_max;
+    policy
+}

@@ -1,0 +1,136 @@
+//! The trees, their keys and what is in them. Change anything here and the schema version goes up.
+//!
+//! `ACCOUNT` and `CONTACT` are bare JIDs in their prepared form; no JID holds a zero byte, so `ACCOUNT 00` begins the keys of one
+//! account and no other's. Numbers in keys are big-endian, so that keys sort by them. Records are postcard behind one byte that
+//! tells their layout (`record`).
+//!
+//! | Tree | Key | Value |
+//! |---|---|---|
+//! | `node` | `schema` | schema version, 4 bytes, big-endian |
+//! | | `secret/NAME` | 32 bytes |
+//! | `accounts` | `ACCOUNT` | `Account` |
+//! | `rings` | fingerprint (20 bytes), part (2) | a part of an OpenPGP ring |
+//! | `roster` | `ACCOUNT 00` | the roster's version: it sorts before the items and is written with them |
+//! | | `ACCOUNT 00 CONTACT` | roster `Item` |
+//! | `requests` | `ACCOUNT 00 CONTACT` | the contact's waiting subscription `Request` |
+//! | `blocked` | `ACCOUNT 00 JID` | empty |
+//! | `offline` | `ACCOUNT 00` chunk (8), part (2) | a part of a chunk of messages (`offline`) |
+//! | `farewells` | `ACCOUNT 00 CONTACT` | two flags: the contact is still to be sent unsubscribe, unsubscribed, in the name of a former owner |
+//! | `damaged` | name of the tree, `00`, key | a record that could not be read |
+//!
+//! A thing in parts (rings, chunks) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
+
+use crate::jid::BareJid;
+
+/// The version of all this.
+pub(super) const VERSION: u32 = 1;
+
+/// The open trees.
+pub(super) struct Trees {
+    pub(super) node: sled::Tree,
+    pub(super) accounts: sled::Tree,
+    pub(super) rings: sled::Tree,
+    pub(super) roster: sled::Tree,
+    pub(super) requests: sled::Tree,
+    pub(super) blocked: sled::Tree,
+    pub(super) offline: sled::Tree,
+    pub(super) farewells: sled::Tree,
+    pub(super) damaged: sled::Tree,
+}
+
+impl Trees {
+    /// Opens them, making those that are missing.
+    pub(super) fn open(db: &sled::Db) -> sled::Result<Trees> {
+        Ok(Trees {
+            node: db.open_tree("node")?,
+            accounts: db.open_tree("accounts")?,
+            rings: db.open_tree("rings")?,
+            roster: db.open_tree("roster")?,
+            requests: db.open_tree("requests")?,
+            blocked: db.open_tree("blocked")?,
+            offline: db.open_tree("offline")?,
+            farewells: db.open_tree("farewells")?,
+            damaged: db.open_tree("damaged")?,
+        })
+    }
+}
+
+/// Where the schema version is.
+pub(super) const SCHEMA_KEY: &str = "schema";
+
+/// Key of a named secret.
+pub(super) fn secret_key(name: &str) -> Vec<u8> {
+    format!("secret/{name}").into_bytes()
+}
+
+/// What the keys of one account begin with.
+pub(super) fn account_prefix(account: &BareJid) -> Vec<u8> {
+    joined(account, &[])
+}
+
+/// Key of what an account has under another address.
+pub(super) fn contact_key(account: &BareJid, address: &str) -> Vec<u8> {
+    joined(account, address.as_bytes())
+}
+
+/// Key of a part of a chunk of offline messages.
+pub(super) fn chunk_key(account: &BareJid, chunk: u64, part: u16) -> Vec<u8> {
+    let mut key = joined(account, &chunk.to_be_bytes());
+    key.extend_from_slice(&part.to_be_bytes());
+    key
+}
+
+/// Key of a part of a ring.
+pub(super) fn ring_key(fingerprint: &[u8; 20], part: u16) -> Vec<u8> {
+    let mut key = fingerprint.to_vec();
+    key.extend_from_slice(&part.to_be_bytes());
+    key
+}
+
+/// The account's address and the rest of a key that begins with an account.
+pub(super) fn split_key(key: &[u8]) -> Option<(&[u8], &[u8])> {
+    let zero = key.iter().position(|&byte| byte == 0)?;
+    Some((key.get(..zero)?, key.get(zero + 1..)?))
+}
+
+/// Chunk and part in the rest of an offline key.
+pub(super) fn split_chunk_key(rest: &[u8]) -> Option<(u64, u16)> {
+    let (chunk, part) = rest.split_first_chunk::<8>()?;
+    Some((u64::from_be_bytes(*chunk), u16::from_be_bytes(part.try_into().ok()?)))
+}
+
+/// An address in a key.
+pub(super) fn address<T: std::str::FromStr>(bytes: &[u8]) -> Option<T> {
+    std::str::from_utf8(bytes).ok()?.parse().ok()
+}
+
+fn joined(account: &BareJid, rest: &[u8]) -> Vec<u8> {
+    let account = account.as_str().as_bytes();
+    let mut key = Vec::with_capacity(account.len() + 1 + rest.len().max(10));
+    key.extend_from_slice(account);
+    key.push(0);
+    key.extend_from_slice(rest);
+    key
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn keys_of_one_account_lie_together_in_order() {
+        let (short, long): (BareJid, BareJid) = ("a@b".parse().unwrap(), "a@b.c".parse().unwrap());
+        let keys = [
+            account_prefix(&short),
+            chunk_key(&short, 1, 0),
+            chunk_key(&short, 1, 1),
+            chunk_key(&short, 256, 0),
+            chunk_key(&long, 0, 0),
+        ];
+        assert!(keys.is_sorted());
+        assert!(!keys[4].starts_with(&account_prefix(&short)));
+        let (account, rest) = split_key(&keys[3]).unwrap();
+        assert_eq!(address::<BareJid>(account), Some(short));
+        assert_eq!(split_chunk_key(rest), Some((256, 0)));
+    }
+}
