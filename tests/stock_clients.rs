@@ -1,0 +1,151 @@
+//! Stock XMPP clients, made by people who never heard of this node, log in with SCRAM, see each other's presence and talk: with
+//! each other and with the Kontalk test client.
+//!
+//! `tests/stock/` holds a small driver for each library. It obeys `send TO BODY`, `subscribe JID`, `subscribed JID` and
+//! `quit`, and tells `online JID`, `presence FROM TYPE`, `message FROM BODY` and `refused`. The libraries live in
+//! `tests/.venv`, which `tests/run` makes; `KONTALK_TEST_PYTHON` names another Python that has them.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
+
+mod support;
+
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::mpsc::{Receiver, channel};
+use std::thread;
+use std::time::Duration;
+
+use support::body;
+use support::client::Client;
+use support::node::{DOMAIN, Node, NodeOptions, password_of};
+
+/// One stock client as a child process.
+struct Stock {
+    script: &'static str,
+    child: Child,
+    orders: ChildStdin,
+    told: Receiver<String>,
+    /// Told already and not asked for yet.
+    waiting: Vec<String>,
+}
+
+impl Stock {
+    fn start(script: &'static str, node: &Node, user: &str, password: &str) -> Stock {
+        let (host, port) = (node.address.ip().to_string(), node.address.port().to_string());
+        let mut child = Command::new(python())
+            .arg(Path::new(STOCK_DIR).join(script))
+            .args([format!("{user}@{DOMAIN}"), host, port])
+            .env("PYTHONDONTWRITEBYTECODE", "1")
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("the stock client starts");
+        let mut orders = child.stdin.take().unwrap();
+        writeln!(orders, "{password}").unwrap();
+        let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+        let (tell, told) = channel();
+        thread::spawn(move || {
+            for line in lines.map_while(Result::ok) {
+                if tell.send(line).is_err() {
+                    return;
+                }
+            }
+        });
+        Stock { script, child, orders, told, waiting: Vec::new() }
+    }
+
+    fn order(&mut self, order: &str) {
+        writeln!(self.orders, "{order}").expect("the stock client listens");
+    }
+
+    /// Waits until the client has told a line that begins so; gives the rest of it. Other lines stay for later.
+    fn expect(&mut self, beginning: &str) -> String {
+        loop {
+            if let Some(at) = self.waiting.iter().position(|line| line.starts_with(beginning)) {
+                return self.waiting.remove(at)[beginning.len()..].to_owned();
+            }
+            match self.told.recv_timeout(PATIENCE) {
+                Ok(line) => self.waiting.push(line),
+                Err(_) => panic!("{} never told {beginning:?}, but: {:#?}", self.script, self.waiting),
+            }
+        }
+    }
+}
+
+impl Drop for Stock {
+    fn drop(&mut self) {
+        self.child.kill().ok();
+        self.child.wait().ok();
+    }
+}
+
+#[test]
+fn stock_clients_meet_and_talk() {
+    let node = Node::start(NodeOptions::default());
+    for user in ["romeo", "juliet", "nurse"] {
+        node.add_account(user);
+    }
+    let mut romeo = Stock::start("slixmpp_client.py", &node, "romeo", &password_of("romeo"));
+    let mut juliet = Stock::start("aioxmpp_client.py", &node, "juliet", &password_of("juliet"));
+    let romeo_jid = romeo.expect("online ");
+    let juliet_jid = juliet.expect("online ");
+    assert!(romeo_jid.starts_with("romeo@kontalk.test/") && juliet_jid.starts_with("juliet@kontalk.test/"));
+
+    // Each comes to see the other.
+    romeo.order("subscribe juliet@kontalk.test");
+    juliet.expect("presence romeo@kontalk.test subscribe");
+    juliet.order("subscribed romeo@kontalk.test");
+    juliet.order("subscribe romeo@kontalk.test");
+    romeo.expect("presence juliet@kontalk.test subscribe");
+    romeo.order("subscribed juliet@kontalk.test");
+    romeo.expect(&format!("presence {juliet_jid} available"));
+    juliet.expect(&format!("presence {romeo_jid} available"));
+
+    romeo.order(&format!("send juliet@kontalk.test {}", body("from slixmpp")));
+    assert_eq!(juliet.expect(&format!("message {romeo_jid} ")), body("from slixmpp"));
+    juliet.order(&format!("send {romeo_jid} {}", body("from aioxmpp")));
+    assert_eq!(romeo.expect(&format!("message {juliet_jid} ")), body("from aioxmpp"));
+
+    // The Kontalk client among them.
+    let mut nurse = Client::online(&node, "nurse", "house");
+    let nurse_jid = nurse.full().to_string();
+    for stock in [&mut romeo, &mut juliet] {
+        stock.order(&format!("send nurse@kontalk.test {}", body("to the nurse")));
+        let message = nurse.expect_body(&body("to the nurse"));
+        nurse.say(message.attribute("from").unwrap(), &body("from the nurse"));
+        assert_eq!(stock.expect(&format!("message {nurse_jid} ")), body("from the nurse"));
+    }
+
+    // One goes, the other sees it; what is said meanwhile waits.
+    juliet.order("quit");
+    romeo.expect(&format!("presence {juliet_jid} unavailable"));
+    romeo.order(&format!("send juliet@kontalk.test {}", body("while you were away")));
+    nurse.say("juliet@kontalk.test", &body("from me too"));
+    nurse.wait_acked();
+    let mut juliet = Stock::start("aioxmpp_client.py", &node, "juliet", &password_of("juliet"));
+    juliet.expect("online ");
+    assert_eq!(juliet.expect(&format!("message {romeo_jid} ")), body("while you were away"));
+    assert_eq!(juliet.expect(&format!("message {nurse_jid} ")), body("from me too"));
+}
+
+#[test]
+fn stock_clients_understand_a_refused_password() {
+    let node = Node::start(NodeOptions::default());
+    node.add_account("romeo");
+    for script in ["slixmpp_client.py", "aioxmpp_client.py"] {
+        let mut stock = Stock::start(script, &node, "romeo", "wrong");
+        stock.expect("refused");
+    }
+}
+
+fn python() -> PathBuf {
+    if let Some(python) = std::env::var_os("KONTALK_TEST_PYTHON") {
+        return python.into();
+    }
+    let python = Path::new(STOCK_DIR).join("../.venv/bin/python");
+    assert!(python.exists(), "the stock clients are not installed (remedy: `tests/run` installs and runs them)");
+    python
+}
+
+const STOCK_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stock");
+const PATIENCE: Duration = Duration::from_secs(20);
