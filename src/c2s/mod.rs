@@ -323,7 +323,7 @@ impl Connection {
     }
 
     fn resumption(&self, max_secs: Option<u32>) -> Resumption {
-        let wished = max_secs.map_or(limits::RESUME_DEFAULT, |secs| Duration::from_secs(secs.into()));
+        let wished = max_secs.map_or(self.host.resume_patience(), |secs| Duration::from_secs(secs.into()));
         Resumption { token: token(&self.host.random()), patience: wished.min(limits::RESUME_MAX) }
     }
 
