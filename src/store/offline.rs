@@ -83,8 +83,8 @@ impl Queues {
             return Err(StoreError::TooLarge { bytes_max: MESSAGE_BYTES_MAX });
         }
         if !self.queue(trees, account)?.has_room(stanza.len()) {
-            // Room may be taken by what is too old.
-            self.read(trees, account, stamp)?;
+            // Room may be taken by what is too old. This reads one chunk if it is not: a full account must not be dear.
+            self.expire(trees, account, stamp)?;
             if !self.queue(trees, account)?.has_room(stanza.len()) {
                 return Err(StoreError::Full);
             }
@@ -224,9 +224,15 @@ impl Queues {
             return Ok(Some((first.to_vec(), 0)));
         };
         let Some(account) = super::schema::address::<BareJid>(key) else { return Ok(Some((key.to_vec(), 0))) };
+        let removed = self.expire(trees, &account, now)?;
+        Ok(Some((key.to_vec(), removed)))
+    }
+
+    /// Removes an account's written chunks that hold only messages that are too old; gives back how many.
+    fn expire(&mut self, trees: &Trees, account: &BareJid, now: Timestamp) -> Result<u64, StoreError> {
         let mut removed = 0;
         let mut changes = Changes::default();
-        let mut chunks = WrittenChunks::new(trees, &account);
+        let mut chunks = WrittenChunks::new(trees, account);
         // Chunks are in order of time, so the first that holds something fresh ends the search.
         while let Some((chunk, written)) = chunks.next_chunk()? {
             let Some(messages) = written.messages_or_set_aside(trees)? else { continue };
@@ -235,12 +241,12 @@ impl Queues {
             }
             written.keys.iter().for_each(|key| changes.remove(&trees.offline, key));
             removed += 1;
-            if let Some(queue) = self.queues.get_mut(&account) {
+            if let Some(queue) = self.queues.get_mut(account) {
                 queue.drop_chunk(chunk);
             }
         }
         changes.apply()?;
-        Ok(Some((key.to_vec(), removed)))
+        Ok(removed)
     }
 
     /// The account's queue, read from the tree if it is not in memory.
