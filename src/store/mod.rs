@@ -29,7 +29,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Credentials, Departed, Farewell, Fingerprint};
+pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
 
 use std::fmt;

@@ -53,7 +53,7 @@ fn many_messages_share_one_value() {
     let mut store = scratch.open();
     fill(&mut store, "romeo@a", 400);
     store.close().unwrap();
-    // 400 × about 350 bytes in values of 16 KiB.
+    // 400 × about 350 bytes in chunks of 16 KiB.
     let values = store.shared.trees.offline.len();
     assert!((9..25).contains(&values), "{values} values");
 }
