@@ -157,6 +157,7 @@ impl Play {
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
                     Action::Remote(stanza) => self.remote.push(stanza),
+                    Action::WentOffline(_) => {}
                 }
             }
         }

@@ -126,16 +126,17 @@ fn without_its_snapshot_a_much_used_store_is_read_from_the_log_alone() {
         }
         expected.clear();
         for account in &accounts {
-            let ids: Vec<_> = store.offline(account, at(1)).unwrap().iter().map(|message| message.id).collect();
+            let ids: Vec<_> =
+                store.offline(account, at(1), None, usize::MAX).unwrap().iter().map(|message| message.id).collect();
             store.delete_offline(account, &ids[..ids.len() * 9 / 10]).unwrap();
-            expected.push((store.offline(account, at(1)).unwrap(), store.roster(account).unwrap()));
+            expected.push((store.offline(account, at(1), None, usize::MAX).unwrap(), store.roster(account).unwrap()));
         }
     }
     fs::remove_file(snapshot(&scratch)).unwrap();
     for _ in 0..2 {
         let mut store = scratch.open();
         for (account, (messages, roster)) in accounts.iter().zip(&expected) {
-            assert!(store.offline(account, at(1)).unwrap() == *messages);
+            assert!(store.offline(account, at(1), None, usize::MAX).unwrap() == *messages);
             assert!(store.roster(account).unwrap() == *roster);
         }
     }
