@@ -4,6 +4,7 @@
 
 mod support;
 
+use kontalk_node::limits;
 use kontalk_node::stanza::Timestamp;
 use kontalk_node::xml::{Element, ns};
 use support::body;
@@ -483,4 +484,39 @@ fn receipts_and_chat_states_pass_between_full_jids() {
     juliet.send(&format!("<message type='chat' to='{sender}'><received xmlns='{}' id='r1'/></message>", ns::RECEIPTS));
     let receipt = romeo.expect("a receipt", |el| el.child("received", ns::RECEIPTS).is_some());
     assert_eq!(body_of(&receipt), None);
+}
+
+#[test]
+fn more_offline_messages_than_a_session_may_have_in_flight_all_arrive() {
+    back_from_a_long_journey(|juliet| juliet.enable_sm(false));
+}
+
+#[test]
+fn more_offline_messages_than_an_outbox_holds_arrive_without_stream_management() {
+    back_from_a_long_journey(|_| {});
+}
+
+fn back_from_a_long_journey(prepare: impl Fn(&mut Client)) {
+    let node = verona();
+    let mut romeo = Client::online(&node, "romeo", "orchard");
+    // More than the node queues for one session or leaves unacknowledged, less than an account may store.
+    let count = limits::OUTBOX_STANZAS_MAX.max(limits::UNACKED_STANZAS_MAX) + 500;
+    assert!(count < limits::OFFLINE_MESSAGES_MAX);
+    for first in (0..count).step_by(100) {
+        let numbers = first..count.min(first + 100);
+        let stanzas = u32::try_from(numbers.len()).unwrap();
+        let text: String = numbers.map(|number| chat(JULIET, &number.to_string(), &body(number))).collect();
+        romeo.try_send_many(&text, stanzas).unwrap();
+        romeo.try_wait_acked(0).unwrap();
+    }
+    let mut juliet = Client::bound(&node, "juliet", "balcony");
+    prepare(&mut juliet);
+    juliet.send("<presence/>");
+    let mut heard = Vec::new();
+    while heard.len() < count {
+        let next = juliet.try_next();
+        let element = next.unwrap_or_else(|lost| panic!("after {} of {count} messages: {lost}", heard.len()));
+        heard.extend(body_of(&element));
+    }
+    assert_eq!(heard, (0..count).map(body).collect::<Vec<_>>());
 }

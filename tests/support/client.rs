@@ -246,6 +246,11 @@ impl Client {
         }
     }
 
+    /// Puts an element back, behind what is queued.
+    pub fn put_back(&mut self, element: Element) {
+        self.inbox.push_back(element);
+    }
+
     /// Takes all that was read and not asked for.
     pub fn take_inbox(&mut self) -> Vec<Element> {
         self.inbox.drain(..).collect()
