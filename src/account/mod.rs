@@ -28,11 +28,8 @@ pub use policy::{Brand, Policy, Rate, Rates};
 pub use refusal::Refusal;
 pub use request::{CodeForm, PhoneForm, Request};
 
-use std::fmt;
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
-
-use serde::{Deserialize, Serialize};
 
 use crate::jid::BareJid;
 use crate::limits::{BoundedMap, CHALLENGES_MAX, CODE_ATTEMPTS_MAX, CODE_TTL, REPLY_REPEATABLE};
@@ -79,21 +76,6 @@ pub enum Verdict {
     Repeat,
     /// No.
     Refused(StanzaError),
-}
-
-/// A challenge that outlives an orderly restart of the node. Holds no number, and the code only under the node's key.
-#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct WaitingChallenge {
-    address: String,
-    code: KeyedHash,
-    tries_left: u8,
-    remaining: Duration,
-}
-
-impl fmt::Debug for WaitingChallenge {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("WaitingChallenge(…)")
-    }
 }
 
 #[derive(Debug)]
@@ -232,38 +214,6 @@ impl Registrar {
         self.challenged.retain(|_, challenged| keep(challenged.expires));
         self.registered.retain(|_, registered| keep(registered.until));
         self.sweep_at = next;
-    }
-
-    /// The challenges that wait for their code, for [`Registrar::resume`] after an orderly restart: users may take their time
-    /// between the two steps, and do not know that the node was restarted. After a crash they ask again.
-    pub fn waiting(&mut self, now: Instant) -> Vec<WaitingChallenge> {
-        self.expire(now);
-        let mut waiting = Vec::with_capacity(self.challenged.len());
-        self.challenged.retain(|address, challenged| {
-            waiting.push(WaitingChallenge {
-                address: address.to_string(),
-                code: challenged.code,
-                tries_left: challenged.tries_left,
-                remaining: challenged.expires.saturating_duration_since(now),
-            });
-            true
-        });
-        waiting
-    }
-
-    /// Takes up challenges after a restart that took `away`. They are good only if the secret is the same as before.
-    pub fn resume(&mut self, now: Instant, waiting: Vec<WaitingChallenge>, away: Duration) {
-        for challenge in waiting {
-            // What comes from a file is held to the limits again.
-            let remaining = challenge.remaining.min(CODE_TTL).saturating_sub(away);
-            let tries_left = challenge.tries_left.min(CODE_ATTEMPTS_MAX);
-            let good = tries_left > 0 && !remaining.is_zero();
-            if let Some(address) = challenge.address.parse().ok().filter(|_| good)
-                && self.challenged.get(&address).is_none()
-            {
-                self.insert(now, address, challenge.code, tries_left, remaining);
-            }
-        }
     }
 
     fn insert(&mut self, now: Instant, address: BareJid, code: KeyedHash, tries_left: u8, ttl: Duration) {

@@ -4,6 +4,7 @@ use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::Arc;
+use std::time::Duration;
 
 use crate::jid::BareJid;
 use crate::net::ServerTls;
@@ -38,6 +39,9 @@ pub trait Host: Send + Sync {
 
     /// Fresh bytes of the one random source.
     fn random(&self) -> [u8; 32];
+
+    /// How long a session waits for its client, unless the client asks for less or more. XEP-0198 §5.
+    fn resume_patience(&self) -> Duration;
 
     /// May this peer try to authenticate as this account now? Throttled by address and account.
     fn may_attempt(&self, peer: &Peer, account: Option<&BareJid>) -> Result<(), SaslFailure>;

@@ -62,7 +62,8 @@ pub async fn serve(transport: Transport, start: Start, permit: Permit, id: Conne
     let begun = Instant::now();
     let (transport, security, peer) = match start {
         Start::StartTls => (transport, Security::Plain, peer),
-        Start::DirectTls => match secure(transport, start, host.as_ref(), peer).await {
+        // Boxed: what a handshake needs must not stay with the connection for ever.
+        Start::DirectTls => match Box::pin(secure(transport, start, host.as_ref(), peer)).await {
             Ok((transport, facts, peer)) => (transport, Security::Tls(facts), peer),
             Err(error) => return log::debug!("c{} {address}: no TLS: {error}", id.0),
         },
@@ -293,7 +294,8 @@ impl Connection {
     async fn start_tls(&mut self) -> Result<(), End> {
         let transport = self.wire.take_for_tls().await?;
         let peer = self.peer.clone();
-        let (transport, facts, peer) = secure(transport, Start::StartTls, self.host.as_ref(), peer).await?;
+        let handshake = Box::pin(secure(transport, Start::StartTls, self.host.as_ref(), peer));
+        let (transport, facts, peer) = handshake.await?;
         self.wire.put_back(transport);
         self.peer = peer;
         self.stream.tls_established(facts);
@@ -321,7 +323,7 @@ impl Connection {
     }
 
     fn resumption(&self, max_secs: Option<u32>) -> Resumption {
-        let wished = max_secs.map_or(limits::RESUME_DEFAULT, |secs| Duration::from_secs(secs.into()));
+        let wished = max_secs.map_or(self.host.resume_patience(), |secs| Duration::from_secs(secs.into()));
         Resumption { token: token(&self.host.random()), patience: wished.min(limits::RESUME_MAX) }
     }
 

@@ -85,6 +85,8 @@ pub const PENDING_SUBSCRIPTION_BYTES_MAX: usize = 8 * 1024;
 pub const OFFLINE_MESSAGES_MAX: usize = 5000;
 /// Bytes stored for one account.
 pub const OFFLINE_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// Stored messages given to a session at once; the next come when these are acknowledged.
+pub const OFFLINE_BATCH_MAX: usize = 256;
 /// How long a message waits for its receiver.
 pub const OFFLINE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 

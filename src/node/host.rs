@@ -1,6 +1,7 @@
 //! The node as its connections see it: one value that hands each question to whoever answers it.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::hub::{Inbox, Input};
 use super::login::Logins;
@@ -18,6 +19,7 @@ use crate::stream::{Password, ScramKeys, StreamConfig};
 
 pub(super) struct NodeHost {
     stream_config: Arc<StreamConfig>,
+    resume_patience: Duration,
     certificate: Arc<OwnCertificate>,
     server_key: Arc<ServerKey>,
     logins: Logins,
@@ -39,6 +41,7 @@ impl NodeHost {
                 domain: config.domain.clone(),
                 registration: config.registration.enabled,
             }),
+            resume_patience: config.limits.resume,
             certificate,
             logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
             registrations: Registrations::new(config, store, server_key.clone(), inbox.clone()),
@@ -67,6 +70,10 @@ impl Host for NodeHost {
 
     fn random(&self) -> [u8; 32] {
         random_bytes()
+    }
+
+    fn resume_patience(&self) -> Duration {
+        self.resume_patience
     }
 
     fn may_attempt(&self, peer: &Peer, account: Option<&BareJid>) -> Result<(), SaslFailure> {

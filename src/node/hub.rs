@@ -14,7 +14,7 @@ use crate::jid::BareJid;
 use crate::limits;
 use crate::router::{Action, ConnectionId, Event, Router, Ticket};
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
-use crate::store::{Farewell, Store};
+use crate::store::{Farewell, Store, StoreError};
 
 /// What the hub is sent.
 #[derive(Debug)]
@@ -222,6 +222,11 @@ impl Hub {
                 }));
             }
             Action::Remote(stanza) => self.refuse_remote(&stanza),
+            Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {
+                // An account that was removed took its sessions along.
+                Ok(()) | Err(StoreError::NoAccount) => {}
+                Err(error) => log::warn!("a logout is not noted: {error}"),
+            },
         }
     }
 

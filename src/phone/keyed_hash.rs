@@ -4,7 +4,6 @@ use std::fmt;
 use std::hash::{Hash, Hasher};
 
 use hmac::{Hmac, Mac};
-use serde::{Deserialize, Serialize};
 use sha2::Sha256;
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
@@ -43,7 +42,7 @@ impl fmt::Debug for HashKey {
 }
 
 /// A hash under a [`HashKey`]: 128 bits. Compares in constant time.
-#[derive(Clone, Copy, Eq, Serialize, Deserialize)]
+#[derive(Clone, Copy, Eq)]
 pub struct KeyedHash([u8; HASH_BYTES]);
 
 impl PartialEq for KeyedHash {

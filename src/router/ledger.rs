@@ -39,6 +39,8 @@ pub(super) struct Parcel {
     pub(super) holders: u16,
     /// A session has acknowledged it.
     pub(super) taken: bool,
+    /// It came out of the store: the holder is being given what waited.
+    pub(super) waited: bool,
     /// The store's copy.
     pub(super) stored: Option<OfflineId>,
 }

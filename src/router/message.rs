@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ledger::{Debt, Parcel, WhenDurable};
-use super::session::{Cargo, SessionId};
-use super::{Router, Storage, StorageFault};
+use super::session::{Cargo, Draining, SessionId};
+use super::{OfflineId, Router, Storage, StorageFault};
 use crate::jid::{BareJid, Jid};
 use crate::limits;
 use crate::stanza::{MessageType, Stanza, StanzaCondition, StanzaError, Timestamp, delay};
@@ -24,6 +24,10 @@ impl<S: Storage> Router<S> {
         };
         let resource = to.full().filter(|_| reachable).and_then(|full| self.session_of(full));
         if let Some(session) = resource {
+            if self.is_draining(session) && is_kept(&stanza, kind) {
+                // It must not overtake what waited longer.
+                return self.keep(account, &stanza, debt);
+            }
             // RFC 6121 §8.5.3.1: a connected resource gets what is addressed to it.
             return self.hand_out(account, &stanza, &[session], debt);
         }
@@ -39,14 +43,20 @@ impl<S: Storage> Router<S> {
             (_, MessageType::Error) => {}
             _ if !reachable => {}
             _ => {
-                let receivers = self.receiving_sessions(account);
+                let (draining, receivers): (Vec<_>, Vec<_>) =
+                    self.receiving_sessions(account).into_iter().partition(|id| self.is_draining(*id));
                 if !receivers.is_empty() {
                     self.hand_out(account, &stanza, &receivers, debt);
-                } else if is_kept(&stanza, kind) {
+                }
+                if (receivers.is_empty() || !draining.is_empty()) && is_kept(&stanza, kind) {
                     self.keep(account, &stanza, debt);
                 }
             }
         }
+    }
+
+    fn is_draining(&self, id: SessionId) -> bool {
+        self.sessions.get(&id).is_some_and(|session| session.draining.is_some())
     }
 
     /// Sends a message to sessions of one account, as one parcel if it must not be lost.
@@ -69,6 +79,7 @@ impl<S: Storage> Router<S> {
             debt,
             holders: 0,
             taken: false,
+            waited: false,
             stored: None,
         };
         self.owe(debt);
@@ -142,19 +153,28 @@ impl<S: Storage> Router<S> {
         }
     }
 
-    /// Gives a session the messages that waited for its account. RFC 6121 §8.5.2.2.1, XEP-0160 §3.
-    pub(super) fn give_offline(&mut self, id: SessionId) {
-        let Some(account) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
-        let mut messages = match self.storage.offline(&account, self.now.wall) {
+    /// Gives a session the messages that waited for its account, a batch at a time. RFC 6121 §8.5.2.2.1, XEP-0160 §3.
+    pub(super) fn give_offline(&mut self, id: SessionId, after: Option<OfflineId>) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        session.draining = None;
+        let account = session.jid.bare().clone();
+        let batch = self.storage.offline(&account, self.now.wall, after, limits::OFFLINE_BATCH_MAX);
+        let mut messages = match batch {
             Ok(messages) => messages,
             Err(fault) => return log::error!("stored messages of an account cannot be read: {fault}"),
         };
+        let Some(last) = messages.last().map(|message| message.id) else { return };
         messages.sort_by_key(|message| message.stamp);
+        let in_flight =
+            |id: &OfflineId| self.accounts.get(&account).is_some_and(|online| online.in_flight.contains(id));
+        messages.retain(|message| !in_flight(&message.id));
+        if messages.is_empty() {
+            return self.give_offline(id, Some(last));
+        }
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.draining = Some(Draining { open: messages.len(), after: last });
+        }
         for message in messages {
-            let taken = self.accounts.get(&account).is_some_and(|online| online.in_flight.contains(&message.id));
-            if taken {
-                continue;
-            }
             let parcel = Parcel {
                 account: account.clone(),
                 text: message.stanza.into(),
@@ -162,9 +182,20 @@ impl<S: Storage> Router<S> {
                 debt: None,
                 holders: 0,
                 taken: false,
+                waited: true,
                 stored: Some(message.id),
             };
             self.send_parcel(parcel, &[id]);
+        }
+    }
+
+    /// A draining session has acknowledged a message: the next batch follows the last of this one.
+    pub(super) fn drained_one(&mut self, id: SessionId) {
+        let Some(draining) = self.sessions.get_mut(&id).and_then(|s| s.draining.as_mut()) else { return };
+        draining.open = draining.open.saturating_sub(1);
+        if draining.open == 0 {
+            let after = draining.after;
+            self.give_offline(id, Some(after));
         }
     }
 }

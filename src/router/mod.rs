@@ -183,6 +183,8 @@ pub enum Action {
     Serve(Stanza),
     /// A stanza for another domain.
     Remote(Stanza),
+    /// The last session of an account has ended.
+    WentOffline(BareJid),
 }
 
 /// All sessions and what is under way between them.
@@ -428,6 +430,7 @@ impl<S: Storage> Router<S> {
     fn forget_if_offline(&mut self, account: &BareJid) {
         if self.accounts.get(account).is_some_and(|online| online.sessions.is_empty()) {
             self.accounts.remove(account);
+            self.actions.push(Action::WentOffline(account.clone()));
         }
     }
 

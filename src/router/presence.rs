@@ -5,11 +5,13 @@ use std::sync::Arc;
 use super::ledger::Debt;
 use super::message::with_delay;
 use super::session::{Cargo, SessionId};
+use super::stream_management::reread;
 use super::{Router, Storage};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits;
 use crate::roster::Entry;
 use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::xml::escape_attribute;
 
 impl<S: Storage> Router<S> {
     pub(super) fn presence_from_client(
@@ -41,7 +43,7 @@ impl<S: Storage> Router<S> {
         let initial = session.presence.is_none();
         let jid = session.jid.clone();
         session.priority = stanza.priority();
-        session.presence = Some(Arc::new(stanza.clone()));
+        session.presence = Some(stanza.to_text().into());
         let gives_offline = session.priority >= 0 && !session.offline_given;
         session.offline_given |= gives_offline;
         let entries = self.roster_entries(jid.bare());
@@ -51,7 +53,7 @@ impl<S: Storage> Router<S> {
             self.give_requests(id, &entries);
         }
         if gives_offline {
-            self.give_offline(id);
+            self.give_offline(id, None);
         }
     }
 
@@ -168,9 +170,7 @@ impl<S: Storage> Router<S> {
         let ids = online.sessions.clone();
         for other in ids.into_iter().filter(|other| *other != viewer_session) {
             let Some(presence) = self.sessions.get(&other).and_then(|s| s.presence.clone()) else { continue };
-            let mut copy = (*presence).clone();
-            copy.set_to(Some(Jid::Full(viewer.clone())));
-            self.send(viewer_session, copy.to_text().into(), Cargo::Other);
+            self.send(viewer_session, addressed(&presence, &Jid::Full(viewer.clone())), Cargo::Other);
         }
     }
 
@@ -193,7 +193,7 @@ impl<S: Storage> Router<S> {
         }
         let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
         for session in sessions {
-            if let Some(presence) = self.sessions.get(&session).and_then(|s| s.presence.clone()) {
+            if let Some(presence) = self.presence_of(session) {
                 self.send_presence(&presence, viewer.clone());
             }
         }
@@ -203,10 +203,14 @@ impl<S: Storage> Router<S> {
     pub(super) fn show_presence_of(&mut self, account: &BareJid, viewer: &BareJid) {
         let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
         for session in sessions {
-            if let Some(presence) = self.sessions.get(&session).and_then(|s| s.presence.clone()) {
+            if let Some(presence) = self.presence_of(session) {
                 self.send_presence(&presence, Jid::Bare(viewer.clone()));
             }
         }
+    }
+
+    fn presence_of(&self, id: SessionId) -> Option<Stanza> {
+        reread(self.sessions.get(&id)?.presence.as_deref()?)
     }
 
     /// Takes an account's presence away from somebody who may not see it any more. RFC 6121 §3.2.1, §3.3.3.
@@ -237,6 +241,16 @@ impl<S: Storage> Router<S> {
             }
         }
     }
+}
+
+/// Presence that was broadcast, for one viewer.
+fn addressed(presence: &str, to: &Jid) -> Arc<str> {
+    let mut text = String::with_capacity(presence.len() + 80);
+    text.push_str("<presence to='");
+    escape_attribute(&to.to_string(), &mut text);
+    text.push('\'');
+    text.push_str(presence.strip_prefix("<presence").unwrap_or_default());
+    text.into()
 }
 
 /// Does the contact see the account's presence?

@@ -4,10 +4,9 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use super::ConnectionId;
 use super::ledger::ParcelId;
+use super::{ConnectionId, OfflineId};
 use crate::jid::{FullJid, Jid};
-use crate::stanza::Stanza;
 
 /// Names a session for as long as it lasts, through resumptions.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -89,6 +88,15 @@ pub(super) struct Unwritten {
     pub(super) parcel: ParcelId,
 }
 
+/// How far a session is with its account's stored messages.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Draining {
+    /// Those given that it has not acknowledged.
+    pub(super) open: usize,
+    /// The last that was given.
+    pub(super) after: OfflineId,
+}
+
 /// A bound resource.
 #[derive(Debug)]
 pub(super) struct Session {
@@ -97,11 +105,13 @@ pub(super) struct Session {
     pub(super) connection: Option<ConnectionId>,
     /// When waiting ends.
     resume_until: Option<Instant>,
-    /// The last available presence that was broadcast. RFC 6121 §4.2.
-    pub(super) presence: Option<Arc<Stanza>>,
+    /// The last available presence that was broadcast, as it was written: an idle session should cost little. RFC 6121 §4.2.
+    pub(super) presence: Option<Arc<str>>,
     pub(super) priority: i8,
     /// Stored messages were given to it once.
     pub(super) offline_given: bool,
+    /// It is being given stored messages and has so many of them to acknowledge; what comes for it now is stored behind them.
+    pub(super) draining: Option<Draining>,
     /// It asked for the roster: an *interested resource*, RFC 6121 §2.2.
     pub(super) wants_roster: bool,
     /// It asked for the block list. XEP-0191 §3.2.
@@ -123,6 +133,7 @@ impl Session {
             presence: None,
             priority: 0,
             offline_given: false,
+            draining: None,
             wants_roster: false,
             wants_block_list: false,
             directed: BTreeSet::new(),

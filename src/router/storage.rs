@@ -84,8 +84,15 @@ pub trait Storage {
         stanza: &str,
         stamp: Timestamp,
     ) -> Result<(OfflineId, Ticket), StorageFault>;
-    /// All stanzas kept for an account, in the order they came; expired ones are left out and removed.
-    fn offline(&mut self, account: &BareJid, now: Timestamp) -> Result<Vec<OfflineMessage>, StorageFault>;
+    /// Stanzas kept for an account, in the order they came: at most so many, those behind `after`. Expired ones are left out
+    /// and removed.
+    fn offline(
+        &mut self,
+        account: &BareJid,
+        now: Timestamp,
+        after: Option<OfflineId>,
+        count_max: usize,
+    ) -> Result<Vec<OfflineMessage>, StorageFault>;
     /// Forgets stanzas that were delivered. Needs no durability: after a crash they are delivered again, same id and stamp.
     fn delete_offline(&mut self, account: &BareJid, ids: &[OfflineId]) -> Result<(), StorageFault>;
 }

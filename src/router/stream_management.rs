@@ -126,7 +126,15 @@ impl<S: Storage> Router<S> {
     }
 
     /// A holder has a parcel, or never will. With the last holder the parcel ends or is delivered anew.
-    fn release(&mut self, id: ParcelId, taken: bool) {
+    fn release(&mut self, holder: SessionId, id: ParcelId, taken: bool) {
+        let waited = taken && self.ledger.get_mut(id).is_some_and(|parcel| parcel.waited);
+        self.release_parcel(id, taken);
+        if waited {
+            self.drained_one(holder);
+        }
+    }
+
+    fn release_parcel(&mut self, id: ParcelId, taken: bool) {
         let Some(parcel) = self.ledger.released(id, taken) else { return };
         if !parcel.taken {
             return self.deliver_anew(parcel);
@@ -177,7 +185,7 @@ impl<S: Storage> Router<S> {
     pub(super) fn send(&mut self, id: SessionId, text: Arc<str>, cargo: Cargo) {
         let Some(session) = self.sessions.get_mut(&id) else {
             if let Cargo::Parcel(parcel) = cargo {
-                self.release(parcel, false);
+                self.release(id, parcel, false);
             }
             return;
         };
@@ -268,20 +276,21 @@ impl<S: Storage> Router<S> {
         }
         for unacknowledged in taken {
             if let Cargo::Parcel(parcel) = unacknowledged.cargo {
-                self.release(parcel, true);
+                self.release(id, parcel, true);
             }
         }
         true
     }
 
     pub(super) fn written(&mut self, connection: ConnectionId, up_to: u64) {
-        let Some(session) = self.connections.get(&connection).and_then(|id| self.sessions.get_mut(id)) else { return };
+        let Some(id) = self.connections.get(&connection).copied() else { return };
+        let Some(session) = self.sessions.get_mut(&id) else { return };
         let mut done = Vec::new();
         while session.unwritten.front().is_some_and(|u| u.number <= up_to) {
             done.extend(session.unwritten.pop_front().map(|u| u.parcel));
         }
         for parcel in done {
-            self.release(parcel, true);
+            self.release(id, parcel, true);
         }
     }
 }
@@ -314,7 +323,7 @@ impl<S: Storage> Router<S> {
     /// The session is over: its parcels are released, requests that it never saw are answered.
     pub(super) fn return_undelivered(&mut self, session: Session) {
         for parcel in held_parcels(&session) {
-            self.release(parcel, false);
+            self.release_parcel(parcel, false);
         }
         let lost = session.sm.into_iter().flat_map(|sm| sm.unacknowledged);
         for request in lost.filter(|u| u.cargo == Cargo::Request) {
@@ -433,7 +442,8 @@ fn held_parcels(session: &Session) -> Vec<ParcelId> {
     unwritten.chain(unacknowledged).collect()
 }
 
-fn reread(text: &str) -> Option<Stanza> {
+/// A stanza that was serialised here.
+pub(super) fn reread(text: &str) -> Option<Stanza> {
     let element = parse_document(text, ns::CLIENT, limits::STANZA_DEPTH_MAX).ok()?;
     Stanza::new(element).ok()
 }

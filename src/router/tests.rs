@@ -78,8 +78,15 @@ impl Storage for Paper {
         Ok((OfflineId { chunk: ticket.0, index: 0 }, ticket))
     }
 
-    fn offline(&mut self, account: &BareJid, _now: Timestamp) -> Result<Vec<OfflineMessage>, StorageFault> {
-        let own = self.offline.iter().filter(|((owner, _), _)| owner == account);
+    fn offline(
+        &mut self,
+        account: &BareJid,
+        _now: Timestamp,
+        after: Option<OfflineId>,
+        count_max: usize,
+    ) -> Result<Vec<OfflineMessage>, StorageFault> {
+        let behind = |chunk: u64| after.is_none_or(|after| chunk > after.chunk);
+        let own = self.offline.iter().filter(|((owner, chunk), _)| owner == account && behind(*chunk)).take(count_max);
         let message = |((_, chunk), (stanza, stamp)): (&(BareJid, u64), &(String, Timestamp))| OfflineMessage {
             id: OfflineId { chunk: *chunk, index: 0 },
             stanza: stanza.clone(),
@@ -150,6 +157,7 @@ impl Play {
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
                     Action::Remote(stanza) => self.remote.push(stanza),
+                    Action::WentOffline(_) => {}
                 }
             }
         }
@@ -620,4 +628,36 @@ fn shutdown_stores_what_is_under_way() {
     play.tell(Event::Shutdown);
     assert_eq!(play.take(juliet), ["closed: system-shutdown"]);
     assert_eq!(play.stored(), 1);
+}
+
+#[test]
+fn more_stored_messages_than_a_session_may_hold_come_in_batches_and_nothing_overtakes_them() {
+    let mut play = Play::new();
+    let romeo = play.online_sm(ROMEO);
+    let many = limits::UNACKED_STANZAS_MAX + 500;
+    for n in 0..many {
+        play.says(romeo, ROMEO, &chat("juliet@a.example", &n.to_string()));
+    }
+    let juliet = play.bind(JULIET);
+    let resumption = Some(Resumption { token: JULIET.into(), patience: Duration::from_secs(60) });
+    play.tell(Event::EnableStreamManagement { connection: juliet, resumption });
+    play.says(juliet, JULIET, "<presence/>");
+    let mut received = play.bodies(juliet);
+    assert_eq!(received.len(), limits::OFFLINE_BATCH_MAX);
+    play.says(romeo, ROMEO, &chat(JULIET, "late"));
+    play.says(romeo, ROMEO, &chat("juliet@a.example", "later"));
+    while received.len() < many + 2 {
+        // Her own presence was the first stanza.
+        play.tell(Event::Ack { connection: juliet, h: received.len() as u32 + 1 });
+        let more = play.bodies(juliet);
+        assert!(!more.is_empty(), "after {}", received.len());
+        received.extend(more);
+    }
+    let expected: Vec<String> = (0..many).map(|n| n.to_string()).chain(["late".into(), "later".into()]).collect();
+    assert_eq!(received, expected);
+    play.tell(Event::Ack { connection: juliet, h: many as u32 + 3 });
+    assert_eq!(play.stored(), 0);
+    play.says(romeo, ROMEO, &chat(JULIET, "direct"));
+    assert_eq!(play.bodies(juliet), ["direct"]);
+    assert_eq!(play.stored(), 0);
 }

@@ -29,7 +29,7 @@ mod schema;
 #[cfg(test)]
 mod tests;
 
-pub use account::{Account, Credentials, Departed, Farewell, Fingerprint};
+pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
 
 use std::fmt;
@@ -242,9 +242,15 @@ impl Storage for Store {
         })?)
     }
 
-    fn offline(&mut self, account: &BareJid, now: Timestamp) -> Result<Vec<OfflineMessage>, StorageFault> {
+    fn offline(
+        &mut self,
+        account: &BareJid,
+        now: Timestamp,
+        after: Option<OfflineId>,
+        count_max: usize,
+    ) -> Result<Vec<OfflineMessage>, StorageFault> {
         Ok(self.write(|shared, queues| {
-            let (messages, removed) = queues.read(&shared.trees, account, now)?;
+            let (messages, removed) = queues.read(&shared.trees, account, now, after, count_max)?;
             if removed {
                 shared.commits.wrote_lazily();
             }

@@ -1,8 +1,8 @@
 //! Messages that wait for their receivers, packed.
 //!
 //! One small value per message would cost sled ten times its size on the device. So messages of an account gather in memory, as
-//! its *pending chunk*, until the committer comes by or [`CHUNK_BYTES`] are full; then the chunk is written as one value. A message
-//! larger than a value makes a chunk of its own, in parts.
+//! its *pending chunk*, until the committer comes by or [`CHUNK_BYTES`] are full; then the chunk is compressed and written as one
+//! value. A chunk that is larger than a value, for a large message, is written in parts.
 //!
 //! Deleting is remembered in memory; a chunk goes when its last message goes, and one that is read in part is rewritten with the
 //! rest when the committer tidies up. After a crash some messages are therefore there again, under the same place and stamp.
@@ -17,7 +17,7 @@ use serde::{Deserialize, Serialize};
 
 use super::StoreError;
 use super::changes::Changes;
-use super::record::{encode, parts, set_aside, whole};
+use super::record::{decode_packed, encode_packed, parts, set_aside, whole};
 use super::schema::{Trees, account_prefix, chunk_key, split_chunk_key, split_key};
 use crate::jid::BareJid;
 use crate::limits::{OFFLINE_BYTES_MAX, OFFLINE_MESSAGES_MAX, OFFLINE_TTL, STANZA_BYTES_MAX};
@@ -83,8 +83,8 @@ impl Queues {
             return Err(StoreError::TooLarge { bytes_max: MESSAGE_BYTES_MAX });
         }
         if !self.queue(trees, account)?.has_room(stanza.len()) {
-            // Room may be taken by what is too old.
-            self.read(trees, account, stamp)?;
+            // Room may be taken by what is too old. This reads one chunk if it is not: a full account must not be dear.
+            self.expire(trees, account, stamp)?;
             if !self.queue(trees, account)?.has_room(stanza.len()) {
                 return Err(StoreError::Full);
             }
@@ -114,30 +114,39 @@ impl Queues {
         Ok(id)
     }
 
-    /// All messages of an account in order; those that are too old are removed. Says whether any were.
+    /// Messages of an account in order, at most `count_max` of those behind `after`; those that are too old are removed. Says
+    /// whether any were.
     pub(super) fn read(
         &mut self,
         trees: &Trees,
         account: &BareJid,
         now: Timestamp,
+        after: Option<OfflineId>,
+        count_max: usize,
     ) -> Result<(Vec<OfflineMessage>, bool), StoreError> {
         self.queue(trees, account)?;
-        let mut found = Vec::new();
+        let mut found: Vec<OfflineMessage> = Vec::new();
         let mut expired = Vec::new();
+        let mut full = false;
         let mut sort = |id: OfflineId, stamp: Timestamp, stanza: String| {
             if is_expired(stamp, now) {
                 expired.push(id);
-            } else {
+            } else if after.is_none_or(|after| id > after) && found.len() < count_max {
                 found.push(OfflineMessage { id, stanza, stamp });
             }
+            found.len() >= count_max
         };
-        for (chunk, written) in written_chunks(trees, account)? {
+        let mut chunks = WrittenChunks::new(trees, account);
+        while !full && let Some((chunk, written)) = chunks.next_chunk()? {
+            if after.is_some_and(|after| chunk < after.chunk) {
+                continue;
+            }
             let Some(messages) = written.messages_or_set_aside(trees)? else { continue };
             let left = self.queues.get(account).and_then(|queue| queue.chunks.get(&chunk));
             let Some(left) = left else { continue };
             for message in messages {
                 if left.position(message.index).is_ok() {
-                    sort(OfflineId { chunk, index: message.index }, message.stamp, message.stanza);
+                    full = sort(OfflineId { chunk, index: message.index }, message.stamp, message.stanza);
                 }
             }
         }
@@ -224,9 +233,15 @@ impl Queues {
             return Ok(Some((first.to_vec(), 0)));
         };
         let Some(account) = super::schema::address::<BareJid>(key) else { return Ok(Some((key.to_vec(), 0))) };
+        let removed = self.expire(trees, &account, now)?;
+        Ok(Some((key.to_vec(), removed)))
+    }
+
+    /// Removes an account's written chunks that hold only messages that are too old; gives back how many.
+    fn expire(&mut self, trees: &Trees, account: &BareJid, now: Timestamp) -> Result<u64, StoreError> {
         let mut removed = 0;
         let mut changes = Changes::default();
-        let mut chunks = WrittenChunks::new(trees, &account);
+        let mut chunks = WrittenChunks::new(trees, account);
         // Chunks are in order of time, so the first that holds something fresh ends the search.
         while let Some((chunk, written)) = chunks.next_chunk()? {
             let Some(messages) = written.messages_or_set_aside(trees)? else { continue };
@@ -235,12 +250,12 @@ impl Queues {
             }
             written.keys.iter().for_each(|key| changes.remove(&trees.offline, key));
             removed += 1;
-            if let Some(queue) = self.queues.get_mut(&account) {
+            if let Some(queue) = self.queues.get_mut(account) {
                 queue.drop_chunk(chunk);
             }
         }
         changes.apply()?;
-        Ok(Some((key.to_vec(), removed)))
+        Ok(removed)
     }
 
     /// The account's queue, read from the tree if it is not in memory.
@@ -349,7 +364,7 @@ struct Written {
 
 impl Written {
     fn messages(&self) -> Option<Vec<Message<String>>> {
-        super::record::decode(&whole(&self.values)?)
+        decode_packed(&whole(&self.values)?, CHUNK_BYTES_MAX)
     }
 
     fn messages_or_set_aside(&self, trees: &Trees) -> Result<Option<Vec<Message<String>>>, StoreError> {
@@ -416,7 +431,7 @@ fn write_chunk(
 ) -> Result<u16, StoreError> {
     let mut changes = Changes::default();
     let mut count: u16 = 0;
-    for value in parts(&encode(messages)?) {
+    for value in parts(&encode_packed(messages)?) {
         changes.put(&trees.offline, chunk_key(account, chunk, count), value);
         count = count.saturating_add(1);
     }
@@ -455,8 +470,11 @@ fn bytes_of(stanza: &str) -> u32 {
     u32::try_from(stanza.len()).unwrap_or(u32::MAX)
 }
 
-/// When a pending chunk is full; with one more message it still fits one value.
+/// When a pending chunk is full.
 const CHUNK_BYTES: usize = 16 * 1024;
+
+/// The most a chunk can be: nearly full, and then a message of the greatest size.
+const CHUNK_BYTES_MAX: usize = 2 * CHUNK_BYTES + MESSAGE_BYTES_MAX;
 
 /// What a message takes beside its stanza: place, stamp, length.
 const MESSAGE_OVERHEAD: usize = 16;

@@ -21,22 +21,29 @@ pub(super) struct Opened {
 pub(super) fn open(dir: &Path, lock_patience: Duration) -> Result<Opened, OpenError> {
     DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| io_error(dir, &error))?;
     sync_what_a_killed_owner_wrote(dir)?;
-    let db = match open_database(dir, lock_patience) {
-        Err(damaged @ OpenError::Damaged { .. }) => {
-            // A snapshot that was being made when the process died is only a copy of what the log holds.
-            if !set_unfinished_snapshots_aside(dir)? {
-                return Err(damaged);
-            }
-            log::warn!("store: an unfinished snapshot in {} was set aside; opening again", dir.display());
-            open_database(dir, lock_patience)?
-        }
-        other => other?,
-    };
+    let db = open_or_mend(dir, lock_patience)?;
     let data_path = dir.join("db");
     let data_file = File::open(&data_path).map_err(|error| io_error(&data_path, &error))?;
     let trees = guarded(dir, || Trees::open(&db))?;
     check_schema(dir, &db, &trees, &data_file)?;
     Ok(Opened { db, trees, data_file })
+}
+
+/// Opens, and if that fails for damage once more without sled's snapshots, which only shorten the reading of the log: first
+/// without one that was being made when the process died, then without any.
+fn open_or_mend(dir: &Path, lock_patience: Duration) -> Result<sled::Db, OpenError> {
+    let mut outcome = open_database(dir, lock_patience);
+    for suffix in [".generating", ""] {
+        let Err(OpenError::Damaged { cause, .. }) = &outcome else { break };
+        if set_snapshots_aside(dir, suffix)? {
+            log::warn!(
+                "store: {}: {cause}; opening again without its snapshots, now in the directory set-aside (remedy: check the disk)",
+                dir.display()
+            );
+            outcome = open_database(dir, lock_patience);
+        }
+    }
+    outcome
 }
 
 /// sled writes a snapshot while it opens and syncs that at once; the log it summarises must not be younger on disk.
@@ -83,13 +90,13 @@ fn guarded<T>(dir: &Path, work: impl FnOnce() -> sled::Result<T>) -> Result<T, O
     }
 }
 
-/// Moves `snap.*.generating` away; says whether there were any.
-fn set_unfinished_snapshots_aside(dir: &Path) -> Result<bool, OpenError> {
+/// Moves snapshots whose names end so out of the way; says whether there were any.
+fn set_snapshots_aside(dir: &Path, suffix: &str) -> Result<bool, OpenError> {
     let mut moved = false;
     for file in fs::read_dir(dir).map_err(|error| io_error(dir, &error))? {
         let file = file.map_err(|error| io_error(dir, &error))?;
         let name = file.file_name().to_string_lossy().into_owned();
-        if name.starts_with("snap.") && name.ends_with(".generating") {
+        if name.starts_with("snap.") && name.ends_with(suffix) {
             let aside: PathBuf = dir.join("set-aside");
             fs::create_dir_all(&aside).map_err(|error| io_error(&aside, &error))?;
             fs::rename(file.path(), aside.join(&name)).map_err(|error| io_error(&file.path(), &error))?;

@@ -1,4 +1,4 @@
-//! Values as they lie in the trees: records with a layout byte, and things in parts.
+//! Values as they lie in the trees: records with a layout byte, large ones compressed, and things in parts.
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
@@ -15,6 +15,28 @@ pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
 pub(super) fn decode<T: DeserializeOwned>(bytes: &[u8]) -> Option<T> {
     match bytes.split_first()? {
         (&LAYOUT, record) => postcard::from_bytes(record).ok(),
+        _ => None,
+    }
+}
+
+/// A large record, compressed.
+pub(super) fn encode_packed<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
+    let plain = postcard::to_stdvec(record).map_err(|error| StoreError::Database(error.to_string()))?;
+    let mut bytes = vec![LAYOUT_PACKED];
+    bytes.extend_from_slice(&lz4_flex::compress_prepend_size(&plain));
+    Ok(bytes)
+}
+
+/// A record that [`encode_packed`] wrote; `None` if it is not, or claims to be larger than `bytes_max`.
+pub(super) fn decode_packed<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Option<T> {
+    match bytes.split_first()? {
+        (&LAYOUT_PACKED, packed) => {
+            let size = u32::from_le_bytes(*packed.first_chunk::<4>()?);
+            if usize::try_from(size).ok()? > bytes_max {
+                return None;
+            }
+            postcard::from_bytes(&lz4_flex::decompress_size_prepended(packed).ok()?).ok()
+        }
         _ => None,
     }
 }
@@ -76,7 +98,11 @@ pub(super) fn whole<V: AsRef<[u8]>>(values: &[V]) -> Option<Vec<u8>> {
 /// file of its own that no sync covers.
 pub(super) const VALUE_BYTES_MAX: usize = 24 * 1024;
 
+/// Postcard.
 const LAYOUT: u8 = 1;
+
+/// Postcard in an LZ4 block behind its length.
+const LAYOUT_PACKED: u8 = 2;
 
 #[cfg(test)]
 mod tests {
@@ -106,5 +132,17 @@ mod tests {
         assert_eq!(decode::<(u32, String)>(&newer), None);
         assert_eq!(decode::<(u32, String)>(&bytes[..2]), None);
         assert_eq!(decode::<(u32, String)>(&[]), None);
+    }
+
+    #[test]
+    fn a_packed_record_is_small_and_cannot_claim_to_be_huge() {
+        let record = vec!["<message type='chat'/>".to_owned(); 100];
+        let bytes = encode_packed(&record).unwrap();
+        assert!(bytes.len() < 200, "{}", bytes.len());
+        assert_eq!(decode_packed(&bytes, 10_000), Some(record));
+        assert_eq!(decode_packed::<Vec<String>>(&bytes, 1000), None);
+        for cut in 0..bytes.len() {
+            assert_eq!(decode_packed::<Vec<String>>(&bytes[..cut], 10_000), None);
+        }
     }
 }

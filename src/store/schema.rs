@@ -2,7 +2,7 @@
 //!
 //! `ACCOUNT` and `CONTACT` are bare JIDs in their prepared form; no JID holds a zero byte, so `ACCOUNT 00` begins the keys of one
 //! account and no other's. Numbers in keys are big-endian, so that keys sort by them. Records are postcard behind one byte that
-//! tells their layout (`record`).
+//! tells their layout (`record`); chunks are compressed.
 //!
 //! | Tree | Key | Value |
 //! |---|---|---|

@@ -102,7 +102,7 @@ fn is_furnished(store: &mut Store, name: &str) -> bool {
     let account = jid(name);
     store.roster(&account).unwrap().entries.len() == 4
         && store.block_list(&account).unwrap() == blocked()
-        && store.offline(&account, at(3)).unwrap().len() == 100
+        && store.offline(&account, at(3), None, usize::MAX).unwrap().len() == 100
         && store.account(&account).unwrap().unwrap().password.is_some()
 }
 
@@ -137,7 +137,7 @@ fn a_new_owner_of_a_number_finds_nothing_of_the_previous_one() {
         assert_eq!(roster.entries, []);
         assert!(roster.version > before, "an old client must not take its roster for the present one");
         assert_eq!(store.block_list(&romeo).unwrap(), BlockList::default());
-        assert_eq!(store.offline(&romeo, at(50)).unwrap(), []);
+        assert_eq!(store.offline(&romeo, at(50), None, usize::MAX).unwrap(), []);
         assert_eq!(store.ring(&OLD_KEY), Ok(None));
         assert_eq!(store.ring(&NEW_KEY), Ok(Some(b"new ring".to_vec())));
         let account = store.account(&romeo).unwrap().unwrap();
@@ -175,7 +175,7 @@ fn a_removed_account_leaves_nothing_but_its_farewells() {
     let mut store = scratch.open();
     assert_eq!(store.account(&romeo), Ok(None));
     assert_eq!(store.ring(&OLD_KEY), Ok(None));
-    assert_eq!(store.offline(&romeo, at(3)).unwrap(), []);
+    assert_eq!(store.offline(&romeo, at(3), None, usize::MAX).unwrap(), []);
     assert_eq!(store.farewells().unwrap().len(), 3);
     let trees = &store.shared.trees;
     for tree in [&trees.accounts, &trees.rings, &trees.roster, &trees.requests, &trees.blocked, &trees.offline] {

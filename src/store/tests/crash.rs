@@ -12,6 +12,11 @@ use crate::store::Store;
 /// The variable that tells the child where its store is.
 const DIR: &str = "KONTALK_NODE_STORE_CRASH_DIR";
 const ROUNDS: u64 = 20;
+/// What a child writes at most; an account holds no more.
+const STEPS: u64 = 4500;
+/// How much of it may wait to be durable. So a child says more lines than it is ever let say.
+const WINDOW: u64 = 100;
+const LINES_MAX: u64 = 40;
 const FIRST_STANZA_BYTES: usize = 200;
 
 #[test]
@@ -24,7 +29,7 @@ fn what_was_durable_is_there_after_kill_9() {
     let mut acknowledged = BTreeMap::new();
     for round in 0..ROUNDS {
         random = random.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        let lines = 1 + (random >> 33) % 40;
+        let lines = 1 + (random >> 33) % LINES_MAX;
         run_and_kill(&scratch, round, lines, &mut acknowledged);
         check(&scratch, &acknowledged);
     }
@@ -65,7 +70,7 @@ fn check(scratch: &Scratch, acknowledged: &BTreeMap<u64, u64>) {
     let mut store = scratch.open();
     for (round, count) in acknowledged {
         let account = account(*round);
-        let messages = store.offline(&account, at(1)).unwrap();
+        let messages = store.offline(&account, at(1), None, usize::MAX).unwrap();
         let entries = store.roster(&account).unwrap().entries;
         for n in 0..*count {
             // Each acknowledged step has a message; each tenth a roster item as well.
@@ -100,16 +105,17 @@ fn child() {
     let account = account(round);
     let mut steps: Vec<Ticket> = Vec::new();
     let mut durable = 0;
-    loop {
+    while durable < STEPS {
         let n = steps.len() as u64;
-        if n < 4500 {
+        if n < STEPS {
             if n % 10 == 9 {
                 let entry = Entry { item: Some(Item::default()), request: None };
                 store.save_entry(&account, &jid(&format!("c{n}@b")), &entry, true).unwrap();
             }
             steps.push(store.store_offline(&account, &stanza(round, n), at(1)).unwrap().1);
         }
-        let event = if n < durable + 200 { events.try_recv().ok() } else { events.recv_blocking().ok() };
+        let event =
+            if n < durable + WINDOW && n < STEPS { events.try_recv().ok() } else { events.recv_blocking().ok() };
         if let Some(ticket) = event {
             durable = steps.iter().filter(|step| **step <= ticket).count() as u64;
             println!("durable {durable} .");

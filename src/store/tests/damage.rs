@@ -4,6 +4,7 @@ use std::fs;
 use std::time::Duration;
 
 use super::{Scratch, at, jid};
+use crate::roster::{Entry, Item};
 use crate::router::Storage;
 use crate::store::schema::{SCHEMA_KEY, account_prefix};
 use crate::store::{Account, OpenError, Store, open};
@@ -81,7 +82,7 @@ fn a_damaged_snapshot_is_set_aside_and_made_anew_from_the_log() {
 #[test]
 fn a_damaged_configuration_is_reported_and_nothing_is_deleted() {
     let scratch = closed_store();
-    fs::write(scratch.path().join("conf"), "nonsense").unwrap();
+    fs::write(scratch.path().join("conf"), "nonsense that is longer than eight bytes").unwrap();
     let before = fs::read(scratch.path().join("db")).unwrap();
     let refused = Store::open(scratch.path()).unwrap_err();
     assert!(matches!(refused, OpenError::Damaged { .. }), "{refused:?}");
@@ -103,8 +104,40 @@ fn records_that_cannot_be_read_are_moved_not_deleted() {
     assert_eq!(store.account(&romeo), Ok(None));
     assert_eq!(store.roster(&romeo).unwrap().entries, []);
     store.store_offline(&romeo, "<message/>", at(1)).unwrap();
-    assert_eq!(store.offline(&romeo, at(1)).unwrap().len(), 1);
+    assert_eq!(store.offline(&romeo, at(1), None, usize::MAX).unwrap().len(), 1);
     assert_eq!(store.stats().unwrap().damaged_records, 3);
     let kept = store.shared.trees.damaged.get(b"accounts\0romeo@a").unwrap().unwrap();
     assert_eq!(kept.as_ref(), b"\xffnonsense");
+}
+
+#[test]
+fn without_its_snapshot_a_much_used_store_is_read_from_the_log_alone() {
+    let scratch = Scratch::new();
+    let accounts: Vec<_> = (0..7).map(|n| jid(&format!("user{n}@a"))).collect();
+    let mut expected = Vec::new();
+    for round in 0..5 {
+        // Most of what is written is deleted again, so that sled uses segments of its log anew.
+        let mut store = scratch.open();
+        for n in 0..2000 {
+            let (account, text) = (&accounts[n % accounts.len()], format!("{round} {n} {}", "x".repeat(500 + n % 900)));
+            store.store_offline(account, &text, at(1)).unwrap();
+            let entry = Entry { item: Some(Item { name: Some(text), ..Item::default() }), request: None };
+            store.save_entry(account, &jid(&format!("contact{}@b", n % 400)), &entry, true).unwrap();
+        }
+        expected.clear();
+        for account in &accounts {
+            let ids: Vec<_> =
+                store.offline(account, at(1), None, usize::MAX).unwrap().iter().map(|message| message.id).collect();
+            store.delete_offline(account, &ids[..ids.len() * 9 / 10]).unwrap();
+            expected.push((store.offline(account, at(1), None, usize::MAX).unwrap(), store.roster(account).unwrap()));
+        }
+    }
+    fs::remove_file(snapshot(&scratch)).unwrap();
+    for _ in 0..2 {
+        let mut store = scratch.open();
+        for (account, (messages, roster)) in accounts.iter().zip(&expected) {
+            assert!(store.offline(account, at(1), None, usize::MAX).unwrap() == *messages);
+            assert!(store.roster(account).unwrap() == *roster);
+        }
+    }
 }

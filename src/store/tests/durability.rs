@@ -63,13 +63,13 @@ fn closing_commits_what_is_left_and_refuses_the_rest() {
     assert_eq!(events.recv_blocking(), Ok(ticket));
     assert!(events.recv_blocking().is_err(), "the channel ends");
     drop((store, other));
-    assert_eq!(scratch.open().offline(&romeo, at(1)).unwrap().len(), 1);
+    assert_eq!(scratch.open().offline(&romeo, at(1), None, usize::MAX).unwrap().len(), 1);
 }
 
 #[test]
 fn a_broken_store_fails_who_waits_and_refuses_writes_but_still_reads() {
     let scratch = Scratch::new();
-    let mut store = scratch.open();
+    let store = scratch.open();
     let events = store.take_durable_events().unwrap();
     let (romeo, juliet) = (jid("romeo@a"), jid("juliet@a"));
     let ticket = store.add_account(&romeo, &Account::new(at(1))).unwrap();

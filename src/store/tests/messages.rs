@@ -33,15 +33,15 @@ fn messages_come_back_in_order_whether_pending_written_or_reopened() {
     let mut store = scratch.open();
     let mut expected = fill(&mut store, "romeo@a", 1000);
     fill(&mut store, "romeo@a2", 10);
-    assert_eq!(store.offline(&jid("romeo@a"), at(2)).unwrap(), expected);
+    assert_eq!(store.offline(&jid("romeo@a"), at(2), None, usize::MAX).unwrap(), expected);
     commit_all(&store);
     expected.extend(fill(&mut store, "romeo@a", 30));
-    assert_eq!(store.offline(&jid("romeo@a"), at(2)).unwrap(), expected);
+    assert_eq!(store.offline(&jid("romeo@a"), at(2), None, usize::MAX).unwrap(), expected);
     drop(store);
     let mut store = scratch.open();
-    assert_eq!(store.offline(&jid("romeo@a"), at(2)).unwrap(), expected);
+    assert_eq!(store.offline(&jid("romeo@a"), at(2), None, usize::MAX).unwrap(), expected);
     expected.extend(fill(&mut store, "romeo@a", 3));
-    assert_eq!(store.offline(&jid("romeo@a"), at(2)).unwrap(), expected);
+    assert_eq!(store.offline(&jid("romeo@a"), at(2), None, usize::MAX).unwrap(), expected);
     assert!(expected.is_sorted_by_key(|message| message.id));
     let stats = store.stats().unwrap();
     assert_eq!((stats.offline_messages, stats.damaged_records), (1043, 0));
@@ -53,7 +53,7 @@ fn many_messages_share_one_value() {
     let mut store = scratch.open();
     fill(&mut store, "romeo@a", 400);
     store.close().unwrap();
-    // 400 × about 350 bytes in values of 16 KiB.
+    // 400 × about 350 bytes in chunks of 16 KiB.
     let values = store.shared.trees.offline.len();
     assert!((9..25).contains(&values), "{values} values");
 }
@@ -72,15 +72,19 @@ fn deleted_messages_stay_away_and_the_rest_survives() {
     // Twice does no harm, nor does what never was.
     store.delete_offline(&romeo, &odd).unwrap();
     store.delete_offline(&romeo, &[OfflineId { chunk: 99, index: 7 }]).unwrap();
-    assert_eq!(store.offline(&romeo, at(2)).unwrap(), even);
+    assert_eq!(store.offline(&romeo, at(2), None, usize::MAX).unwrap(), even);
     tidy(&store);
-    assert_eq!(store.offline(&romeo, at(2)).unwrap(), even);
+    assert_eq!(store.offline(&romeo, at(2), None, usize::MAX).unwrap(), even);
     drop(store);
     let mut store = scratch.open();
-    assert_eq!(store.offline(&romeo, at(2)).unwrap(), even, "closing tidied up, and ids are the same");
+    assert_eq!(
+        store.offline(&romeo, at(2), None, usize::MAX).unwrap(),
+        even,
+        "closing tidied up, and ids are the same"
+    );
     let ids: Vec<OfflineId> = even.iter().map(|message| message.id).collect();
     store.delete_offline(&romeo, &ids).unwrap();
-    assert_eq!(store.offline(&romeo, at(2)).unwrap(), []);
+    assert_eq!(store.offline(&romeo, at(2), None, usize::MAX).unwrap(), []);
     assert!(store.shared.trees.offline.is_empty());
 }
 
@@ -92,12 +96,12 @@ fn a_message_that_is_fetched_at_once_is_never_written() {
     let trees = &store.shared.trees;
     let romeo = jid("romeo@a");
     let id = queues.store(trees, &romeo, "<message/>", at(1)).unwrap();
-    let (messages, removed) = queues.read(trees, &romeo, at(1)).unwrap();
+    let (messages, removed) = queues.read(trees, &romeo, at(1), None, usize::MAX).unwrap();
     assert_eq!((messages.len(), removed), (1, false));
     assert!(!queues.delete(trees, &romeo, &[id]).unwrap());
     queues.write_all_pending(trees).unwrap();
     assert!(trees.offline.is_empty());
-    assert_eq!(store.offline(&romeo, at(1)).unwrap(), []);
+    assert_eq!(store.offline(&romeo, at(1), None, usize::MAX).unwrap(), []);
 }
 
 #[test]
@@ -113,7 +117,7 @@ fn an_id_never_names_a_later_message() {
     let (new, _) = store.store_offline(&romeo, "<message id='new'/>", at(1)).unwrap();
     assert_ne!(old, new);
     store.delete_offline(&romeo, &[old]).unwrap();
-    assert_eq!(store.offline(&romeo, at(1)).unwrap().len(), 1);
+    assert_eq!(store.offline(&romeo, at(1), None, usize::MAX).unwrap().len(), 1);
 }
 
 #[test]
@@ -128,10 +132,10 @@ fn large_stanzas_are_stored_in_parts_and_never_in_blob_files() {
         expected.push(OfflineMessage { id, stanza, stamp: at(1) });
     }
     commit_all(&store);
-    assert_eq!(store.offline(&romeo, at(1)).unwrap(), expected);
+    assert_eq!(store.offline(&romeo, at(1), None, usize::MAX).unwrap(), expected);
     drop(store);
     let mut store = scratch.open();
-    assert_eq!(store.offline(&romeo, at(1)).unwrap(), expected);
+    assert_eq!(store.offline(&romeo, at(1), None, usize::MAX).unwrap(), expected);
     assert_eq!(blob_files(scratch.path()), 0);
     let too_large = "s".repeat(2 * STANZA_BYTES_MAX);
     assert_eq!(store.store_offline(&romeo, &too_large, at(1)), Err(StorageFault::Full));
@@ -156,12 +160,12 @@ fn an_account_has_its_share_and_no_more() {
     assert_eq!(store.store_offline(&large, "<message/>", at(1)), Err(StorageFault::Full));
     // Others have theirs; what is fetched makes room; what is too old does, too.
     store.store_offline(&jid("other@a"), "<message/>", at(1)).unwrap();
-    let first = store.offline(&many, at(1)).unwrap().first().unwrap().id;
+    let first = store.offline(&many, at(1), None, usize::MAX).unwrap().first().unwrap().id;
     store.delete_offline(&many, &[first]).unwrap();
     store.store_offline(&many, "<message/>", at(1)).unwrap();
     let later = at(2).plus(OFFLINE_TTL);
     store.store_offline(&large, "<message/>", later).unwrap();
-    assert_eq!(store.offline(&large, later).unwrap().len(), 1);
+    assert_eq!(store.offline(&large, later, None, usize::MAX).unwrap().len(), 1);
     drop(store);
     let mut store = scratch.open();
     assert_eq!(store.store_offline(&many, "<message/>", at(1)), Err(StorageFault::Full), "counted anew");
@@ -182,15 +186,15 @@ fn messages_expire_whether_or_not_their_receiver_comes_back() {
     let (fresh, _) = store.store_offline(&romeo, "<message id='fresh'/>", later).unwrap();
     store.store_offline(&nurse, "<message/>", later).unwrap();
     commit_all(&store);
-    assert_eq!(store.offline(&romeo, later).unwrap().len(), 101, "not a moment too early");
+    assert_eq!(store.offline(&romeo, later, None, usize::MAX).unwrap().len(), 101, "not a moment too early");
     let too_late = later.plus(std::time::Duration::from_millis(1));
-    let left = store.offline(&romeo, too_late).unwrap();
+    let left = store.offline(&romeo, too_late, None, usize::MAX).unwrap();
     assert_eq!(left.iter().map(|message| message.id).collect::<Vec<_>>(), [fresh]);
     assert_eq!(store.expire_offline(later), Ok(0));
     assert!(store.expire_offline(too_late).unwrap() > 0);
     assert_eq!(store.stats().unwrap().offline_messages, 2);
-    assert_eq!(store.offline(&juliet, too_late).unwrap(), []);
-    assert_eq!(store.offline(&nurse, too_late).unwrap().len(), 1);
+    assert_eq!(store.offline(&juliet, too_late, None, usize::MAX).unwrap(), []);
+    assert_eq!(store.offline(&nurse, too_late, None, usize::MAX).unwrap().len(), 1);
 }
 
 #[test]
@@ -205,7 +209,7 @@ fn queues_that_are_not_needed_are_read_again_later() {
         }
     }
     for n in (0..8000).step_by(500) {
-        assert_eq!(store.offline(&jid(&format!("user{n}@a")), at(1)).unwrap().len(), 1, "{n}");
+        assert_eq!(store.offline(&jid(&format!("user{n}@a")), at(1), None, usize::MAX).unwrap().len(), 1, "{n}");
     }
     assert_eq!(store.stats().unwrap().offline_messages, 8000);
 }
