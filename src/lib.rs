@@ -10,7 +10,7 @@
 //! | words | [`jid`] | addresses, prepared once on entry | |
 //! | | [`xml`] | framer (bytes to one element), elements, writer, namespaces | |
 //! | | [`limits`] | the one table of sizes and times; token buckets, backoff, bounded map | |
-//! | | [`phone`] | telephone numbers and codes that cannot be printed | |
+//! | | [`phone`] | telephone numbers and codes that cannot be printed | limits |
 //! | | [`stanza`] | message, presence, iq; the conditions of all errors; replies | jid xml |
 //! | decisions | [`stream`] | negotiation: header, STARTTLS, SASL, binding, close | words |
 //! | | [`roster`] | items, subscription states, block lists | words |
@@ -18,7 +18,7 @@
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words, decisions' data |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster router |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
