@@ -31,11 +31,10 @@ impl NodeHost {
     pub(super) fn new(
         config: &Config,
         store: Store,
-        server_key: ServerKey,
+        server_key: Arc<ServerKey>,
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
     ) -> NodeHost {
-        let server_key = Arc::new(server_key);
         NodeHost {
             stream_config: Arc::new(StreamConfig {
                 domain: config.domain.clone(),
