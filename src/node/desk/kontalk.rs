@@ -30,7 +30,7 @@ pub(super) fn roster_match(desk: &mut Desk, request: &Request<'_>) -> Option<Han
     Some(answered(request.stanza, outcome))
 }
 
-/// The server list: an ad-hoc command at `network@DOMAIN`. The node knows of itself alone until it federates.
+/// The server list: an ad-hoc command (XEP-0050 §2.2) at `network@DOMAIN`. The node knows of itself alone until it federates.
 pub(super) fn server_list(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
     let command = request.stanza.payload().filter(|p| p.is("command", ns::COMMANDS))?;
     if !request.is_at(NETWORK) || request.addressee != Addressee::Component {
