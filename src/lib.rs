@@ -76,8 +76,10 @@
 //! | XEP-0199 | yes | |
 //! | XEP-0202 | yes | |
 //! | XEP-0203 | yes | |
+//! | XEP-0280 | yes | |
+//! | XEP-0297 | yes | inside carbons |
 //! | XEP-0334 | partly | no-store, no-permanent-store |
-//! | XEP-0352 | no | accepted, not offered |
+//! | XEP-0352 | yes | presence is held, chat states are dropped |
 //! | XEP-0368 | partly | direct TLS for clients |
 //! | XEP-0373 | partly | the form of the server key's user id |
 //! | XEP-0440 | yes | |

@@ -277,8 +277,7 @@ impl Connection {
             }
             Action::AckRequest => self.host.tell(Event::AckRequest(id)).await,
             Action::Ack { h } => self.host.tell(Event::Ack { connection: id, h }).await,
-            // XEP-0352 is not offered; what a client says of it does no harm.
-            Action::Csi { .. } => {}
+            Action::Csi { active } => self.host.tell(Event::ClientState { connection: id, active }).await,
             Action::Stanza(stanza) => {
                 self.stanzas_in += 1;
                 self.host.tell(Event::Stanza { connection: id, stanza }).await;

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::carbons::Direction;
 use super::ledger::{Debt, Parcel, WhenDurable};
 use super::session::{Cargo, Draining, SessionId};
 use super::{OfflineId, Router, Storage, StorageFault};
@@ -70,10 +71,11 @@ impl<S: Storage> Router<S> {
             _ => false,
         };
         if !kept {
+            let cargo = if is_trifle(stanza) { Cargo::Trifle } else { Cargo::Other };
             for session in sessions {
-                self.send(*session, text.clone(), Cargo::Other);
+                self.send(*session, text.clone(), cargo);
             }
-            return;
+            return self.copy_to_others(account, stanza, Direction::Received, sessions);
         }
         let parcel = Parcel {
             account: account.clone(),
@@ -87,6 +89,7 @@ impl<S: Storage> Router<S> {
         };
         self.owe(debt);
         self.send_parcel(parcel, sessions);
+        self.copy_to_others(account, stanza, Direction::Received, sessions);
     }
 
     /// Stores a message for an account that nobody is there for.
@@ -217,6 +220,17 @@ pub(super) fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {
             && !child.is("thread", ns::CLIENT)
     };
     !stanza.element().children().any(hinted_away) && stanza.element().children().any(worth_keeping)
+}
+
+/// Nothing but chat states: not worth waking anybody for. XEP-0085 §5.
+fn is_trifle(stanza: &Stanza) -> bool {
+    let mut children = stanza.element().children();
+    stanza.element().first_child().is_some()
+        && children.all(|child| {
+            matches!(child.namespace(), ns::CHAT_STATES | ns::KONTALK_CHAT_STATES) && child.name() != "active"
+                || matches!(child.namespace(), ns::HINTS)
+                || child.is("thread", ns::CLIENT)
+        })
 }
 
 /// A serialised stanza with the moment the node took it, unless it tells one already: clients take the first delay element.

@@ -16,6 +16,8 @@
 //! Limits: `SESSIONS_PER_ACCOUNT_MAX`, `UNACKED_*`, `DIRECTED_PRESENCE_MAX` of [`limits`].
 
 mod blocking;
+mod carbons;
+mod client_state;
 mod iq;
 mod kontalk;
 mod ledger;
@@ -39,6 +41,7 @@ use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits;
 use crate::roster::{BlockList, Removal};
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
+use carbons::{Direction, strip_carbons};
 use ledger::{Debt, Ledger, WhenDurable};
 use session::{Cargo, Session, SessionId};
 
@@ -85,6 +88,13 @@ pub enum Event {
         connection: ConnectionId,
         /// The unguessable name for resumption, if the client wants to resume.
         resumption: Option<Resumption>,
+    },
+    /// The user looks at the client, or no longer. XEP-0352.
+    ClientState {
+        /// The client.
+        connection: ConnectionId,
+        /// Looks.
+        active: bool,
     },
     /// `<r/>`. XEP-0198 §4.
     AckRequest(ConnectionId),
@@ -238,6 +248,7 @@ impl<S: Storage> Router<S> {
             Event::Stanza { connection, stanza } => self.stanza_from_client(connection, stanza),
             Event::Answered { connection, reply } => self.answered(connection, reply),
             Event::EnableStreamManagement { connection, resumption } => self.enable(connection, resumption),
+            Event::ClientState { connection, active } => self.client_state(connection, active),
             Event::AckRequest(connection) => self.ack_requested(connection),
             Event::Ack { connection, h } => self.acked(connection, h),
             Event::Resume { connection, account, token, h } => self.resume(connection, &account, &token, h),
@@ -328,6 +339,8 @@ impl<S: Storage> Router<S> {
                     stanza.set_to(Some(Jid::Bare(from.bare().clone())));
                 }
                 self.forget_own_delay_stamps(&mut stanza);
+                self.copy_to_others(from.bare(), &stanza, Direction::Sent, &[session]);
+                strip_carbons(&mut stanza);
                 self.route(stanza, debt);
             }
         }

@@ -132,7 +132,7 @@ impl<S: Storage> Router<S> {
                 }
                 let text: Arc<str> = stanza.to_text().into();
                 for session in self.presence_receivers(to) {
-                    self.send(session, text.clone(), Cargo::Other);
+                    self.send(session, text.clone(), Cargo::Presence);
                 }
             }
         }
@@ -172,7 +172,7 @@ impl<S: Storage> Router<S> {
         let ids = online.sessions.clone();
         for other in ids.into_iter().filter(|other| *other != viewer_session) {
             let Some(presence) = self.sessions.get(&other).and_then(|s| s.presence.clone()) else { continue };
-            self.send(viewer_session, addressed(&presence, &Jid::Full(viewer.clone())), Cargo::Other);
+            self.send(viewer_session, addressed(&presence, &Jid::Full(viewer.clone())), Cargo::Presence);
         }
     }
 

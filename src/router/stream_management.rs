@@ -181,8 +181,14 @@ impl<S: Storage> Router<S> {
 
 /// What the client is sent and acknowledges.
 impl<S: Storage> Router<S> {
-    /// Sends text to a session: now, or when its client resumes.
+    /// Sends text to a session: now, when its client resumes, or, what an inactive client can do without, later.
     pub(super) fn send(&mut self, id: SessionId, text: Arc<str>, cargo: Cargo) {
+        if !self.is_held_back(id, &text, cargo) {
+            self.send_now(id, text, cargo);
+        }
+    }
+
+    pub(super) fn send_now(&mut self, id: SessionId, text: Arc<str>, cargo: Cargo) {
         let Some(session) = self.sessions.get_mut(&id) else {
             if let Cargo::Parcel(parcel) = cargo {
                 self.release(id, parcel, false);
@@ -410,6 +416,8 @@ impl<S: Storage> Router<S> {
             sm.request_pending = true;
             self.actions.push(Action::Send { connection, text: ACK_REQUEST.into(), number: None });
         }
+        // XEP-0352 §5: a new stream begins active.
+        self.release_held(id);
     }
 }
 
@@ -437,7 +445,7 @@ fn held_parcels(session: &Session) -> Vec<ParcelId> {
     let unwritten = session.unwritten.iter().map(|u| u.parcel);
     let unacknowledged = session.sm.iter().flat_map(|sm| &sm.unacknowledged).filter_map(|u| match u.cargo {
         Cargo::Parcel(parcel) => Some(parcel),
-        Cargo::Request | Cargo::Other => None,
+        _ => None,
     });
     unwritten.chain(unacknowledged).collect()
 }

@@ -60,6 +60,7 @@ fn domain_info(query: Element, facts: &Facts) -> Element {
         ns::VERSION,
         ns::MSG_OFFLINE,
         ns::LAST,
+        ns::CARBONS,
         ns::ADDRESS,
         ns::KONTALK_PUBKEY,
     ];
@@ -89,7 +90,7 @@ fn contact_form(contact: &[String]) -> Element {
 /// XEP-0030 §3.1, and the registry's identity for an account that is registered here.
 fn account_info(query: Element) -> Element {
     let mut query = query.with_child(identity("account", "registered"));
-    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING] {
+    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::CARBONS] {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     query

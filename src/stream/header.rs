@@ -122,6 +122,7 @@ fn client_features(features: Element) -> Element {
         .with_child(Element::new("sm", ns::SM))
         .with_child(Element::new("ver", ns::ROSTER_VERSIONING))
         .with_child(Element::new("sub", ns::PRE_APPROVAL))
+        .with_child(Element::new("csi", ns::CSI))
         // Kontalk streams: the marker for finding one's contacts.
         .with_child(Element::new("roster", ns::KONTALK_ROSTER))
 }
