@@ -79,6 +79,7 @@ fn wrapped(stanza: &Stanza, direction: Direction, account: &BareJid, to: Jid) ->
         Direction::Sent => "sent",
         Direction::Received => "received",
     };
+    // XEP-0297 §3.1.
     let forwarded = Element::new("forwarded", ns::FORWARD).with_child(stanza.element().clone());
     // XEP-0280 §7: from the account itself, or clients must not believe it.
     Stanza::build(stanza.kind(), Some(Jid::Bare(account.clone())), Some(to), stanza.id())

@@ -146,5 +146,5 @@ const OUR_HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:clie
 const SUCCESS: &str = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
 const CLIENT_FEATURES: &str = "[header]<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>\
      <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session><sm xmlns='urn:xmpp:sm:3'/>\
-     <ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/>\
+     <ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/><csi xmlns='urn:xmpp:csi:0'/>\
      <roster xmlns='http://kontalk.org/extensions/roster'/></stream:features>";
