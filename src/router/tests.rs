@@ -152,8 +152,8 @@ impl Play {
                         self.inboxes.entry(connection).or_default().push(text);
                     }
                     Action::Resumed { connection, outcome } => {
-                        let text = if outcome.is_ok() { "resumed" } else { "not resumed" };
-                        self.inboxes.entry(connection).or_default().push(text.to_owned());
+                        let text = outcome.map_or("not resumed".to_owned(), |resumed| format!("resumed, h={}", resumed.h));
+                        self.inboxes.entry(connection).or_default().push(text);
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
                     Action::Remote(stanza) => self.remote.push(stanza),
@@ -170,7 +170,7 @@ impl Play {
 
     fn bind(&mut self, jid: &str) -> ConnectionId {
         let connection = self.connect();
-        self.tell(Event::Bind { connection, jid: jid.parse().unwrap() });
+        self.tell(Event::Bind { connection, jid: jid.parse().unwrap(), start: SessionStart::default() });
         assert_eq!(self.take(connection), ["bound"]);
         connection
     }

@@ -26,9 +26,12 @@ fn read_and_answer(client: &mut Client, lines: &mut Vec<String>) {
             Action::VerifyPlain { .. } => stream.authenticated(Err(SaslFailure::new(SaslCondition::NotAuthorized))),
             Action::VerifyExternal { .. } => stream.authenticated(Ok(juliet())),
             Action::Register(request) => stream.registration_reply(request.result()),
-            Action::Bind { account, resource } => {
-                stream.bound(Ok(account.with_resource(resource.as_deref().unwrap_or("phone")).unwrap()));
+            Action::Bind { account, resource, .. } => {
+                let jid = account.with_resource(resource.as_deref().unwrap_or("phone")).unwrap();
+                stream.bound(Ok(Bound { jid, inline: Vec::new() }));
             }
+            Action::VerifyToken(_) => stream.token_verified(Ok(TokenVerdict { response: [3; 32], replacement: None })),
+            Action::IssueToken { .. } => stream.token_issued(None),
             Action::Resume { .. } => stream.resumed(Err(ResumeRefused { h: None })),
             _ => {}
         }

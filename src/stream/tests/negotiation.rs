@@ -36,7 +36,7 @@ fn android_logs_in_by_starttls_and_certificate() {
     );
     assert_eq!(lines, ["[bind juliet@a.example Some(\"0a1b\")]"]);
     assert_eq!(client.stream.full_jid(), None);
-    client.stream.bound(Ok(juliet().with_resource("0a1b").unwrap()));
+    client.stream.bound(Ok(bound_as("0a1b")));
     assert_eq!(
         client.reads(),
         [
@@ -290,7 +290,7 @@ fn late_answers_to_a_closed_stream_change_nothing() {
     client.stream.close(None);
     client.reads();
     client.stream.authenticated(Ok(juliet()));
-    client.stream.bound(Ok(juliet().with_resource("x").unwrap()));
+    client.stream.bound(Ok(bound_as("x")));
     assert_eq!(client.reads(), [""; 0]);
     assert_eq!(client.stream.authenticated_as(), None);
 }
