@@ -12,7 +12,7 @@
 //! | | [`limits`] | the one table of sizes and times; token buckets, backoff, bounded map | |
 //! | | [`phone`] | telephone numbers and codes that cannot be printed | |
 //! | | [`stanza`] | message, presence, iq; the conditions of all errors; replies | jid xml |
-//! | decisions | [`stream`] | negotiation: header, STARTTLS, SASL, binding, close | words |
+//! | decisions | [`stream`] | negotiation: header, STARTTLS, SASL and SASL2, tokens, binding, close | words |
 //! | | [`roster`] | items, subscription states, block lists | words |
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
@@ -68,7 +68,12 @@
 //! | XEP-0352 | no | accepted, not offered |
 //! | XEP-0368 | partly | direct TLS for clients |
 //! | XEP-0373 | partly | the form of the server key's user id |
+//! | XEP-0386 | partly | stream management inline; messages that waited are still sent |
+//! | XEP-0388 | yes | no tasks |
 //! | XEP-0440 | yes | |
+//! | XEP-0474 | yes | |
+//! | XEP-0484 | yes | for accounts with a password; no 0-RTT |
+//! | XEP-0515 | yes | |
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;

@@ -10,9 +10,7 @@ use crate::jid::BareJid;
 use crate::net::ServerTls;
 use crate::router::{ConnectionId, Event};
 use crate::stanza::{SaslFailure, Stanza};
-use crate::stream::{
-    ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict,
-};
+use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
 
 use super::Outbox;
 

@@ -18,9 +18,7 @@ use crate::pgp::{self, Fingerprint, ServerKey};
 use crate::router::{ConnectionId, Event, SESSION_START_FEATURES};
 use crate::stanza::{SaslFailure, Stanza};
 use crate::store::Store;
-use crate::stream::{
-    ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict,
-};
+use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
 
 pub(super) struct NodeHost {
     stream_config: Arc<StreamConfig>,

@@ -52,7 +52,8 @@ impl std::error::Error for IdentityFault {}
 pub(super) fn open(data_dir: &Path, domain: &str, now: Timestamp) -> Result<ServerKey, IdentityFault> {
     if !data_dir.join(FILE_NAME).exists() {
         let key = ServerKey::generate(domain, now).map_err(|e| IdentityFault::Key(data_dir.join(FILE_NAME), e))?;
-        write(data_dir, FILE_NAME, &key.to_secret_bytes()).map_err(|error| IdentityFault::File(data_dir.join(FILE_NAME), error))?;
+        write(data_dir, FILE_NAME, &key.to_secret_bytes())
+            .map_err(|error| IdentityFault::File(data_dir.join(FILE_NAME), error))?;
         log::info!("made the server key {}", key.fingerprint());
         return Ok(key);
     }

@@ -123,7 +123,15 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
     let certificate = OwnCertificate::open(source, config.domain.as_str(), now).map_err(NodeFault::Certificate)?;
     let certificate = Arc::new(certificate);
     let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
-    smol::block_on(executor.run(serve(executor, config, store, (server_key, token_secret), certificate, announce, begun)))
+    smol::block_on(executor.run(serve(
+        executor,
+        config,
+        store,
+        (server_key, token_secret),
+        certificate,
+        announce,
+        begun,
+    )))
 }
 
 /// All that `serve` starts ends when it returns.

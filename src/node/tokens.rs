@@ -26,17 +26,15 @@ impl Tokens {
         let now = Timestamp::from_system(SystemTime::now());
         let (account, client) = (&proof.account, proof.client);
         let text = |serial: &_| token_text(&self.secret, account, client, serial);
-        let decided = self.store.change_tokens(account, client, now, |slots| {
-            match slots.judge(&proof, now, text) {
-                Err(failure) => (Err(failure), Keep::Unchanged),
-                Ok(judged) if judged.rotate => {
-                    let serial = random_bytes();
-                    let expiry = slots.issue(serial, proof.mechanism, now);
-                    let replacement = Some(IssuedToken { token: text(&serial), expiry });
-                    (Ok(TokenVerdict { response: judged.response, replacement }), Keep::Now)
-                }
-                Ok(judged) => (Ok(TokenVerdict { response: judged.response, replacement: None }), judged.keep),
+        let decided = self.store.change_tokens(account, client, now, |slots| match slots.judge(&proof, now, text) {
+            Err(failure) => (Err(failure), Keep::Unchanged),
+            Ok(judged) if judged.rotate => {
+                let serial = random_bytes();
+                let expiry = slots.issue(serial, proof.mechanism, now);
+                let replacement = Some(IssuedToken { token: text(&serial), expiry });
+                (Ok(TokenVerdict { response: judged.response, replacement }), Keep::Now)
             }
+            Ok(judged) => (Ok(TokenVerdict { response: judged.response, replacement: None }), judged.keep),
         });
         match decided {
             Ok((verdict, ticket)) => {
@@ -60,9 +58,8 @@ impl Tokens {
     ) -> Option<IssuedToken> {
         let now = Timestamp::from_system(SystemTime::now());
         let serial = random_bytes();
-        let issued = self
-            .store
-            .change_tokens(account, client, now, |slots| (slots.issue(serial, mechanism, now), Keep::Now));
+        let issued =
+            self.store.change_tokens(account, client, now, |slots| (slots.issue(serial, mechanism, now), Keep::Now));
         let kept = match issued {
             Ok((expiry, Some(ticket))) => self.store.commit(ticket).await.map(|()| expiry),
             Ok((expiry, None)) => Ok(expiry),

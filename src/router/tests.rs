@@ -152,8 +152,15 @@ impl Play {
                         self.inboxes.entry(connection).or_default().push(text);
                     }
                     Action::Resumed { connection, outcome } => {
-                        let text = outcome.map_or("not resumed".to_owned(), |resumed| format!("resumed, h={}", resumed.h));
-                        self.inboxes.entry(connection).or_default().push(text);
+                        let inbox = self.inboxes.entry(connection).or_default();
+                        match outcome {
+                            Ok(Resumed { h, .. }) => {
+                                // The stream tells the client so.
+                                inbox.push("resumed".to_owned());
+                                inbox.push(format!("<resumed xmlns='urn:xmpp:sm:3' h='{h}'/>"));
+                            }
+                            Err(_) => inbox.push("not resumed".to_owned()),
+                        }
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
                     Action::Remote(stanza) => self.remote.push(stanza),
@@ -332,6 +339,28 @@ fn a_lost_connection_is_resumed_without_loss_or_repetition() {
     let other = play.connect();
     play.tell(Event::Resume { connection: other, account, token: "guess".into(), h: 0 });
     assert_eq!(play.take(other), ["not resumed"]);
+}
+
+#[test]
+fn a_session_that_begins_with_stream_management_counts_from_its_first_stanza() {
+    let mut play = Play::new();
+    let connection = play.connect();
+    let resumption = Some(Resumption { token: "t1".into(), patience: Duration::from_secs(60) });
+    let start = SessionStart { management: Some(resumption), ..SessionStart::default() };
+    let mut actions = Vec::new();
+    let jid: FullJid = JULIET.parse().unwrap();
+    play.router.handle(play.now, Event::Bind { connection, jid: jid.clone(), start }, &mut actions);
+    let [Action::Bound { outcome: Ok(bound), .. }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(bound.jid, jid);
+    let told: Vec<String> = bound.inline.iter().map(|answer| answer.to_text(ns::CLIENT)).collect();
+    assert_eq!(told, ["<enabled xmlns='urn:xmpp:sm:3' id='t1' resume='true' max='60'/>"]);
+    let romeo = play.online_sm(ROMEO);
+    play.says(romeo, ROMEO, &chat(JULIET, "one"));
+    let inbox = play.take(connection);
+    assert!(inbox.len() == 2 && inbox[0].contains("one") && inbox[1].starts_with("<r "), "{inbox:?}");
+    play.tell(Event::Ack { connection, h: 1 });
+    play.tell(Event::EnableStreamManagement { connection, resumption: None });
+    assert!(play.take(connection).concat().contains("unexpected-request"));
 }
 
 #[test]

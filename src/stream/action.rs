@@ -2,9 +2,9 @@
 
 use std::fmt;
 
-use super::token::{ClientId, HashedToken, TokenProof};
 use super::Password;
 use super::binding::failed;
+use super::token::{ClientId, HashedToken, TokenProof};
 use crate::jid::{BareJid, FullJid};
 use crate::stanza::{Stanza, StanzaCondition};
 use crate::xml::{Element, ns};

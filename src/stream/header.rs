@@ -127,10 +127,11 @@ impl Stream {
         if !managed {
             features.push(Element::new("sm", ns::SM));
         }
-        features.with_child(Element::new("ver", ns::ROSTER_VERSIONING))
-        .with_child(Element::new("sub", ns::PRE_APPROVAL))
-        // Kontalk streams: the marker for finding one's contacts.
-        .with_child(Element::new("roster", ns::KONTALK_ROSTER))
+        features
+            .with_child(Element::new("ver", ns::ROSTER_VERSIONING))
+            .with_child(Element::new("sub", ns::PRE_APPROVAL))
+            // Kontalk streams: the marker for finding one's contacts.
+            .with_child(Element::new("roster", ns::KONTALK_ROSTER))
     }
 }
 

@@ -24,7 +24,8 @@ mod token;
 pub use action::{Action, Bound, Management, ResumeRefused, Resumed, SessionWishes};
 pub use keys::{DEFAULT_ITERATIONS, Keys, PASSWORD_BYTES_MAX, Password, PasswordError, SALT_BYTES, ScramKeys};
 pub use token::{
-    ClientId, HashedToken, IssuedToken, Judged, Keep, Serial, TokenProof, TokenRecord, TokenSlots, TokenVerdict, token_text,
+    ClientId, HashedToken, IssuedToken, Judged, Keep, Serial, TokenProof, TokenRecord, TokenSlots, TokenVerdict,
+    token_text,
 };
 
 use std::collections::VecDeque;

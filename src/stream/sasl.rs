@@ -17,7 +17,10 @@ use crate::xml::{Element, ns};
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Mechanism {
     External,
-    Scram { hash: Hash, plus: bool },
+    Scram {
+        hash: Hash,
+        plus: bool,
+    },
     Plain,
     /// Not in the list: inside `<fast/>` of SASL2 alone.
     Token(HashedToken),

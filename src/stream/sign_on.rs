@@ -119,7 +119,8 @@ impl Stream {
         let mut parts = data.splitn(2, |byte| *byte == 0);
         let name = parts.next().and_then(|name| std::str::from_utf8(name).ok()).filter(|name| !name.is_empty());
         let name = name.ok_or_else(|| malformed("the user name is missing"))?;
-        let hash = parts.next().and_then(|hash| hash.try_into().ok()).ok_or_else(|| malformed("the hash is missing"))?;
+        let hash =
+            parts.next().and_then(|hash| hash.try_into().ok()).ok_or_else(|| malformed("the hash is missing"))?;
         let account = self.account(name, None)?;
         self.awaiting = Awaiting::Token(Some(Box::new(account.clone())));
         let proof = TokenProof { account, client, mechanism, count, invalidate, hash, binding };
@@ -223,12 +224,13 @@ impl Stream {
 
     /// XEP-0386 §3.2.1: the same client gets the same resource again, so that its old session, dead perhaps without our
     /// knowing, ends when the new one begins, and its contacts do not see it twice. Nobody can tell the client's id from it.
-    fn resource(&mut self, account: &BareJid, tag: Option<&str>) -> String {
+    pub(super) fn resource(&mut self, account: &BareJid, tag: Option<&str>) -> String {
         let tag = tag.filter(|tag| account.with_resource(tag).is_ok()).unwrap_or_default();
         let unique = match self.sign_on.as_ref().and_then(|sign_on| sign_on.client) {
-            Some(client) => {
-                hmac_sha256(&self.config.resource_secret, &[&client.0, account.as_str().as_bytes(), &[0], tag.as_bytes()])
-            }
+            Some(client) => hmac_sha256(
+                &self.config.resource_secret,
+                &[&client.0, account.as_str().as_bytes(), &[0], tag.as_bytes()],
+            ),
             None => self.draw(),
         };
         let unique: String = unique.iter().take(RESOURCE_BYTES).map(|byte| format!("{byte:02x}")).collect();

@@ -3,6 +3,7 @@
 mod hostile;
 mod negotiation;
 mod session;
+mod sign_on;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -95,7 +96,10 @@ fn line(action: &Action) -> String {
         }
         Action::Bind { account, resource, wishes } => format!("[bind {account} {resource:?} {wishes:?}]"),
         Action::VerifyToken(proof) => {
-            format!("[verify token of {} by {:?}, {}, {}]", proof.account, proof.mechanism, proof.count, proof.invalidate)
+            format!(
+                "[verify token of {} by {:?}, {}, {}]",
+                proof.account, proof.mechanism, proof.count, proof.invalidate
+            )
         }
         Action::IssueToken { account, mechanism, .. } => format!("[token for {account} by {mechanism:?}]"),
         Action::Resume { account, token, h } => format!("[resume {account} {token} {h}]"),

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 
 /// The client's side of SCRAM, from the RFC and on its own: the last message without base64, and the `v=` it expects.
-fn prove(sha256: bool, gs2: &[u8], first_bare: &str, challenge: &str, password: &str) -> (String, String) {
+pub(super) fn prove(sha256: bool, gs2: &[u8], first_bare: &str, challenge: &str, password: &str) -> (String, String) {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     let attribute = |name: &str| challenge.split(',').find_map(|a| a.strip_prefix(name)).unwrap().to_owned();
@@ -35,7 +35,7 @@ fn prove(sha256: bool, gs2: &[u8], first_bare: &str, challenge: &str, password: 
     (format!("{without_proof},p={}", STANDARD.encode(proof)), format!("v={}", STANDARD.encode(verifier)))
 }
 
-fn unwrap_base64(element: &str, name: &str) -> String {
+pub(super) fn unwrap_base64(element: &str, name: &str) -> String {
     use base64::Engine;
     let text = element
         .strip_prefix(&format!("<{name} xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"))
@@ -48,7 +48,7 @@ fn response(data: &str) -> String {
     format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>", base64(data))
 }
 
-fn keys() -> ScramKeys {
+pub(super) fn keys() -> ScramKeys {
     ScramKeys::derive("pencil", b"0123456789abcdef".to_vec(), 7).unwrap()
 }
 
