@@ -42,7 +42,7 @@ const FIGURES: &[(&str, Measure)] = &[
 ];
 
 fn row(name: &str, figure: &str, measured: f64, unit: &str, target: Option<f64>) {
-    let precision = if measured < 10.0 { 2 } else { 0 };
+    let precision = if measured < 10.0 { 2 } else { usize::from(measured < 100.0) };
     let target_text = target.map_or("-".to_owned(), |target| format!("{target} {unit}"));
     let miss = if target.is_some_and(|target| measured > target) { "  MISS" } else { "" };
     println!("{name:<10} {figure:<56} {:>12} {target_text:>12}{miss}", format!("{measured:.precision$} {unit}"));

@@ -60,23 +60,39 @@ impl From<io::Error> for End {
 
 /// Serves one connection until it ends. The permit is given back when the client has authenticated.
 pub async fn serve(transport: Transport, start: Start, permit: Permit, id: ConnectionId, host: Arc<dyn Host>) {
+    let begun = Instant::now();
+    // Boxed: what only the beginning needs must not stay with the connection for ever.
+    let Some(mut connection) = Box::pin(begin(transport, start, permit, id, host, begun)).await else { return };
+    connection.host.attach(id, connection.outbox.clone()).await;
+    let end = connection.run().await;
+    connection.finish(&end, begun).await;
+}
+
+async fn begin(
+    transport: Transport,
+    start: Start,
+    permit: Permit,
+    id: ConnectionId,
+    host: Arc<dyn Host>,
+    begun: Instant,
+) -> Option<Connection> {
     let address = transport.peer().map_or(IpAddr::V4(Ipv4Addr::LOCALHOST), |peer| peer.ip());
     let peer = Peer { address, certificate: None };
-    let begun = Instant::now();
     let (transport, security, peer) = match start {
         Start::StartTls => (transport, Security::Plain, peer),
-        // Boxed: what a handshake needs must not stay with the connection for ever.
-        Start::DirectTls => match Box::pin(secure(transport, start, host.as_ref(), peer)).await {
+        Start::DirectTls => match secure(transport, start, host.as_ref(), peer).await {
             Ok((transport, facts, peer)) => (transport, Security::Tls(facts), peer),
-            Err(error) => return log::debug!("c{} {address}: no TLS: {error}", id.0),
+            Err(error) => {
+                log::debug!("c{} {address}: no TLS: {error}", id.0);
+                return None;
+            }
         },
     };
-    let stream = Stream::new(host.stream_config(), security, host.random(), begun);
-    let mut connection = Connection {
+    Some(Connection {
         id,
+        stream: Stream::new(host.stream_config(), security, host.random(), begun),
         host,
         peer,
-        stream,
         wire: Wire::new(transport, begun),
         outbox: Outbox::default(),
         permit: Some(permit),
@@ -84,10 +100,7 @@ pub async fn serve(transport: Transport, start: Start, permit: Permit, id: Conne
         managed: false,
         asked_alive: false,
         stanzas_in: 0,
-    };
-    connection.host.attach(id, connection.outbox.clone()).await;
-    let end = connection.run().await;
-    connection.finish(end, begun).await;
+    })
 }
 
 /// TLS on a connection, and what it tells of the client.
@@ -345,6 +358,7 @@ impl Connection {
     /// The client has authenticated: it takes no place of those who have not.
     fn leave_strangers(&mut self) {
         self.permit = None;
+        self.peer.certificate = None;
         self.bound = true;
     }
 
@@ -361,13 +375,13 @@ impl Connection {
         log::info!("c{} {} {what} ({}, {version})", self.id.0, jid.bare().for_log(), self.peer.address);
     }
 
-    async fn finish(self, end: End, begun: Instant) {
+    async fn finish(&self, end: &End, begun: Instant) {
         self.outbox.close();
         let event = match end {
             End::Lost(_) => Event::Lost(self.id),
             End::InOrder | End::Closed => Event::Closed(self.id),
         };
-        let how = match &end {
+        let how = match end {
             End::InOrder => "closed by the client".to_owned(),
             End::Closed => "closed".to_owned(),
             End::Lost(error) => format!("lost: {error}"),
@@ -391,4 +405,22 @@ fn escaped(text: &str) -> String {
 /// 128 bits as text.
 fn token(random: &[u8; 32]) -> String {
     random.iter().take(16).map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The size of what a function makes of such arguments, without calling it.
+    fn size_of_output<A, B, C, F>(_: fn(A, B, C) -> F) -> usize {
+        std::mem::size_of::<F>()
+    }
+
+    #[test]
+    fn an_idle_connection_costs_little_of_our_own() {
+        let future = size_of_output(|transport: Transport, permit: Permit, host: Arc<dyn Host>| {
+            serve(transport, Start::StartTls, permit, ConnectionId(1), host)
+        });
+        assert!(future <= 1792, "the task of one connection takes {future} bytes");
+    }
 }

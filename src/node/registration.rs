@@ -120,13 +120,16 @@ impl Registrations {
             log::debug!("a key is not certified: {error}");
             Refusal::BadKey.to_error()
         })?;
+        let before = self.store.account(&address).map_err(fault)?;
         let accepted = self.store.accept_registration(&address, key.0, &certified, now);
         let (departed, ticket) = accepted.map_err(fault)?;
         self.store.commit(ticket).await.map_err(fault)?;
         self.registrar().registered(Instant::now(), &address, &key.0);
         log::info!("{} registered with the key {key}", address.for_log());
-        // Sessions of a previous owner end; his contacts are told.
-        self.inbox.account_ended(address, departed.farewells).await;
+        if before.is_some_and(|account| account.fingerprint != Some(key.0)) {
+            // Sessions of a previous owner end; his contacts are told.
+            self.inbox.account_ended(address, departed.farewells).await;
+        }
         Ok(self.registrar().certified_reply(&certified))
     }
 

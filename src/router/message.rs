@@ -200,8 +200,9 @@ impl<S: Storage> Router<S> {
     }
 }
 
-/// Is the message stored when nobody is there, and must it not be lost? Chat states alone are worth nothing later; receipts
-/// have no body and are kept, as Kontalk clients need it. XEP-0160 §3, XEP-0334 §4.3.
+/// Is the message stored when nobody is there, and must it not be lost? Chat states (XEP-0085)
+/// alone are worth nothing later; receipts (XEP-0184) have no body and are kept, as Kontalk clients need it. XEP-0160 §3,
+/// XEP-0334 §4.3.
 pub(super) fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {
     if !matches!(kind, MessageType::Normal | MessageType::Chat) {
         return false;

@@ -480,7 +480,8 @@ impl<S: Storage> Router<S> {
     fn account_ended(&mut self, account: &BareJid, farewells: &[(BareJid, Removal)]) {
         let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
         for session in sessions {
-            let error = StreamError::with_text(StreamCondition::NotAuthorized, "the account was removed");
+            let error =
+                StreamError::with_text(StreamCondition::NotAuthorized, "the account is gone or has a new owner");
             self.close_connection(session, Some(error));
             self.discard_session(session);
         }
