@@ -58,15 +58,17 @@
 //! | RFC 9266 | yes | tls-exporter, with TLS 1.3 |
 //! | RFC 9580 | partly | v4 keys as Kontalk makes them |
 //! | XEP-0004 | partly | forms of registration |
-//! | XEP-0012 | planned | only its name is known |
+//! | XEP-0012 | yes | for those who may see the account's presence |
 //! | XEP-0030 | yes | |
-//! | XEP-0050 | planned | only its name is known |
+//! | XEP-0033 | partly | `to` addresses, for our own users, as Kontalk's groups need it |
+//! | XEP-0050 | partly | Kontalk's server list |
 //! | XEP-0077 | partly | Kontalk's registration; no password change or removal by the user yet |
 //! | XEP-0082 | yes | |
 //! | XEP-0085 | yes | passed on, not stored |
 //! | XEP-0092 | yes | |
 //! | XEP-0115 | no | passed on; the node announces none |
-//! | XEP-0157 | planned | configured, not told yet |
+//! | XEP-0128 | yes | |
+//! | XEP-0157 | yes | the configured contact |
 //! | XEP-0160 | yes | |
 //! | XEP-0184 | yes | passed on and stored |
 //! | XEP-0191 | yes | with Kontalk's silence towards the blocked |

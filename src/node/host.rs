@@ -35,12 +35,11 @@ impl NodeHost {
     pub(super) fn new(
         config: &Config,
         store: Store,
-        server_key: ServerKey,
+        server_key: Arc<ServerKey>,
         token_secret: Zeroizing<[u8; 32]>,
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
     ) -> NodeHost {
-        let server_key = Arc::new(server_key);
         NodeHost {
             stream_config: Arc::new(StreamConfig {
                 domain: config.domain.clone(),

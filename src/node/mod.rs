@@ -51,6 +51,7 @@ use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
 use connections::{Connections, Entrance};
 use control::ControlFault;
+use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
 use signals::Signal;
@@ -155,7 +156,9 @@ async fn serve(
         .collect();
 
     let router = Router::new(config.domain.clone(), store.clone(), clock());
-    let (hub, inbox) = Hub::new(router, store.clone(), config);
+    let server_key = Arc::new(server_key);
+    let desk = Desk::new(config, store.clone(), server_key.clone(), begun);
+    let (hub, inbox) = Hub::new(router, store.clone(), desk);
     let host = NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone());
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;

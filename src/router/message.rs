@@ -13,6 +13,9 @@ use crate::xml::{Element, ns, parse_document};
 impl<S: Storage> Router<S> {
     pub(super) fn route_message(&mut self, stanza: Stanza, to: &Jid, kind: MessageType, debt: Option<Debt>) {
         let account = to.bare();
+        if self.is_multicast(&stanza, to) {
+            return self.multicast(stanza, debt);
+        }
         if account.localpart().is_none() {
             // The node itself reads no messages.
             return self.bounce(&stanza, StanzaError::new(StanzaCondition::ServiceUnavailable));

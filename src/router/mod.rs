@@ -17,6 +17,7 @@
 
 mod blocking;
 mod iq;
+mod kontalk;
 mod ledger;
 mod message;
 mod presence;
@@ -302,6 +303,12 @@ impl<S: Storage> Router<S> {
     /// How many sessions there are, those waiting for resumption included.
     pub fn sessions(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Has the account a session that is available?
+    pub fn is_available(&self, account: &BareJid) -> bool {
+        let available = |id: &SessionId| self.sessions.get(id).is_some_and(|session| session.presence.is_some());
+        self.accounts.get(account).is_some_and(|online| online.sessions.iter().any(available))
     }
 
     /// The store behind the router.

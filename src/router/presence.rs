@@ -38,7 +38,9 @@ impl<S: Storage> Router<S> {
     }
 
     /// RFC 6121 §4.2 and §4.4.
-    fn comes_or_changes(&mut self, id: SessionId, stanza: Stanza) {
+    fn comes_or_changes(&mut self, id: SessionId, mut stanza: Stanza) {
+        let Some(account) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
+        self.mark_with_fingerprint(&mut stanza, &account);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let initial = session.presence.is_none();
         let jid = session.jid.clone();

@@ -16,6 +16,7 @@ struct Paper {
     blocked: HashMap<BareJid, BlockList>,
     offline: BTreeMap<(BareJid, u64), (String, Timestamp)>,
     tickets: u64,
+    keys: HashMap<BareJid, Vec<u8>>,
     full: bool,
 }
 
@@ -29,6 +30,14 @@ impl Paper {
 impl Storage for Paper {
     fn account_exists(&self, account: &BareJid) -> Result<bool, StorageFault> {
         Ok(self.accounts.contains(account))
+    }
+
+    fn key_fingerprint(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {
+        Ok(self.keys.contains_key(account).then(|| "55E1B93EFE0915BCC9E2205191A508011DCD7816".to_owned()))
+    }
+
+    fn key_ring(&self, account: &BareJid) -> Result<Option<Vec<u8>>, StorageFault> {
+        Ok(self.keys.get(account).cloned())
     }
 
     fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault> {
@@ -689,4 +698,73 @@ fn more_stored_messages_than_a_session_may_hold_come_in_batches_and_nothing_over
     play.says(romeo, ROMEO, &chat(JULIET, "direct"));
     assert_eq!(play.bodies(juliet), ["direct"]);
     assert_eq!(play.stored(), 0);
+}
+
+#[test]
+fn presence_tells_the_key_and_a_request_brings_it_whatever_the_client_claims() {
+    let mut play = Play::new();
+    play.router.storage.keys.insert("romeo@a.example".parse().unwrap(), vec![1, 2, 3]);
+    let romeo = play.bind(ROMEO);
+    let forged = "<pubkey xmlns='urn:xmpp:pubkey:2'><key>Zm9yZ2Vk</key><print>0000</print></pubkey>";
+    play.says(romeo, ROMEO, &format!("<presence><status>hi</status>{forged}</presence>"));
+    let own = play.take(romeo).join("");
+    assert!(own.contains("<print>55E1B93EFE0915BCC9E2205191A508011DCD7816</print>"), "{own}");
+    assert!(!own.contains("0000"));
+    let juliet = play.online(JULIET);
+    play.says(romeo, ROMEO, &format!("<presence to='juliet@a.example' type='subscribe'>{forged}</presence>"));
+    let request = play.take(juliet).join("");
+    assert!(request.contains("<key>AQID</key><print>55E1B93EFE0915BCC9E2205191A508011DCD7816</print>"), "{request}");
+    assert!(!request.contains("Zm9yZ2Vk"));
+    // Without a key nothing is claimed.
+    play.says(juliet, JULIET, &format!("<presence to='tybalt@a.example' type='subscribe'>{forged}</presence>"));
+    let tybalt = play.bind("tybalt@a.example/x");
+    play.says(tybalt, "tybalt@a.example/x", "<presence/>");
+    assert!(!play.take(tybalt).join("").contains("pubkey"));
+}
+
+#[test]
+fn a_message_to_a_group_reaches_each_once_with_the_promise_of_any_message() {
+    for place in ["multicast@a.example", "a.example"] {
+        let mut play = Play::new();
+        let romeo = play.online_sm(ROMEO);
+        let juliet = play.online_sm(JULIET);
+        let group = format!(
+            "<message to='{place}' type='chat' id='g1'><addresses xmlns='http://jabber.org/protocol/address'>\
+             <address type='to' jid='juliet@a.example'/><address type='to' jid='tybalt@a.example'/>\
+             <address type='to' jid='juliet@a.example'/><address type='cc' jid='nurse@a.example'/>\
+             <address type='to' jid='@'/><address type='to' jid='a.example'/><address type='to' jid='x@b.example'/>\
+             </addresses><body>all</body></message>"
+        );
+        play.says(romeo, ROMEO, &group);
+        play.tell(Event::AckRequest(romeo));
+        let received = play.take(juliet);
+        assert_eq!(received.iter().filter(|t| t.contains("<body>all</body>")).count(), 1, "{received:?}");
+        assert!(
+            received[0].contains("to='juliet@a.example'") && received[0].contains("from='romeo@a.example/orchard'")
+        );
+        assert!(!received[0].contains("addresses"));
+        assert_eq!(play.stored(), 1, "the absent one");
+        assert_eq!(play.remote.len(), 1, "the one elsewhere");
+        assert!(play.take(romeo).is_empty());
+        play.tell(Event::Ack { connection: juliet, h: 2 });
+        assert!(play.take(romeo).is_empty(), "the absent one's copy is not durable yet");
+        play.disk_done();
+        assert_eq!(play.take(romeo), [ack(2)]);
+    }
+}
+
+#[test]
+fn multicast_is_bounded_and_no_relay() {
+    let mut play = Play::new();
+    let romeo = play.online(ROMEO);
+    let many: String = (0..201).map(|n| format!("<address type='to' jid='u{n}@a.example'/>")).collect();
+    let addresses = format!("<addresses xmlns='http://jabber.org/protocol/address'>{many}</addresses><body>x</body>");
+    play.says(romeo, ROMEO, &format!("<message to='multicast@a.example'>{addresses}</message>"));
+    assert!(play.take(romeo)[0].contains("not-acceptable"));
+    let text = "<message from='x@b.example/y' to='multicast@a.example'><addresses xmlns='http://jabber.org/protocol/address'>\
+                <address type='to' jid='romeo@a.example'/></addresses><body>spam</body></message>";
+    let stanza = Stanza::new(parse_document(text, ns::CLIENT, 20).unwrap()).unwrap();
+    play.tell(Event::FromServer(stanza));
+    assert!(play.take(romeo).is_empty());
+    assert!(play.remote[0].to_text().contains("forbidden"));
 }

@@ -199,6 +199,18 @@ impl Storage for Store {
         Ok(self.read(|shared| Ok(shared.trees.accounts.contains_key(account.as_str())?))?)
     }
 
+    fn key_fingerprint(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {
+        let fingerprint = self.account(account)?.and_then(|account| account.fingerprint);
+        Ok(fingerprint.map(|bytes| bytes.iter().map(|byte| format!("{byte:02X}")).collect()))
+    }
+
+    fn key_ring(&self, account: &BareJid) -> Result<Option<Vec<u8>>, StorageFault> {
+        match self.account(account)?.and_then(|account| account.fingerprint) {
+            Some(fingerprint) => Ok(self.ring(&fingerprint)?),
+            None => Ok(None),
+        }
+    }
+
     fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault> {
         Ok(self.read(|shared| roster::roster(&shared.trees, account))?)
     }

@@ -34,6 +34,8 @@ pub const LAST: &str = "jabber:iq:last";
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 /// XEP-0030.
 pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// XEP-0033.
+pub const ADDRESS: &str = "http://jabber.org/protocol/address";
 /// XEP-0050.
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// XEP-0077.
@@ -82,6 +84,8 @@ pub const SIGNED: &str = "jabber:x:signed";
 pub const KONTALK_REGISTER_CODE: &str = "http://kontalk.org/protocol/register#code";
 /// Kontalk: roster match and its marker feature.
 pub const KONTALK_ROSTER: &str = "http://kontalk.org/extensions/roster";
+/// Kontalk: the server list's payload.
+pub const KONTALK_SERVER_LIST: &str = "http://kontalk.org/extensions/serverlist";
 /// Kontalk: chat states of its own, such as recording audio.
 pub const KONTALK_CHAT_STATES: &str = "http://kontalk.org/extensions/message#chatstates";
 /// Kontalk: public keys and fingerprints.
