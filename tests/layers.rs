@@ -19,7 +19,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "pgp", "words"),
     ("decisions", "account", "words"),
     ("decisions", "services", "words"),
-    ("edges", "store", "words roster router"),
+    ("edges", "store", "words roster router stream"),
     ("edges", "net", "limits"),
     ("edges", "sms", "phone"),
     ("edges", "c2s", "words stream router net"),

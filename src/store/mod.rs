@@ -25,6 +25,7 @@ mod open;
 mod record;
 mod roster;
 mod schema;
+mod token;
 
 #[cfg(test)]
 mod tests;

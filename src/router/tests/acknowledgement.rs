@@ -206,3 +206,25 @@ fn shutdown_stores_what_is_under_way() {
     assert_eq!(play.take(juliet), ["closed: system-shutdown"]);
     assert_eq!(play.stored(), 1);
 }
+
+#[test]
+fn a_session_that_begins_with_stream_management_counts_from_its_first_stanza() {
+    let mut play = Play::new();
+    let connection = play.connect();
+    let resumption = Some(Resumption { token: "t1".into(), patience: Duration::from_secs(60) });
+    let start = SessionStart { management: Some(resumption), ..SessionStart::default() };
+    let mut actions = Vec::new();
+    let jid: FullJid = JULIET.parse().unwrap();
+    play.router.handle(play.now, Event::Bind { connection, jid: jid.clone(), start }, &mut actions);
+    let [Action::Bound { outcome: Ok(bound), .. }] = &actions[..] else { panic!("{actions:?}") };
+    assert_eq!(bound.jid, jid);
+    let told: Vec<String> = bound.inline.iter().map(|answer| answer.to_text(ns::CLIENT)).collect();
+    assert_eq!(told, ["<enabled xmlns='urn:xmpp:sm:3' id='t1' resume='true' max='60'/>"]);
+    let romeo = play.online_sm(ROMEO);
+    play.says(romeo, ROMEO, &chat(JULIET, "one"));
+    let inbox = play.take(connection);
+    assert!(inbox.len() == 2 && inbox[0].contains("one") && inbox[1].starts_with("<r "), "{inbox:?}");
+    play.tell(Event::Ack { connection, h: 1 });
+    play.tell(Event::EnableStreamManagement { connection, resumption: None });
+    assert!(play.take(connection).concat().contains("unexpected-request"));
+}

@@ -150,3 +150,18 @@ fn an_inactive_client_is_told_the_latest_presence_before_what_matters() {
     let received = play.take(again).join("");
     assert!(received.contains("<status>last</status>") && !received.contains("<show>chat</show>"), "{received}");
 }
+
+#[test]
+fn a_session_may_begin_with_carbons_and_inactive() {
+    let mut play = Play::new();
+    let romeo = play.online(ROMEO);
+    let juliet = play.online(JULIET);
+    let phone = play.connect();
+    let start = SessionStart { carbons: true, inactive: true, ..SessionStart::default() };
+    play.tell(Event::Bind { connection: phone, jid: JULIET_PHONE.parse().unwrap(), start });
+    play.says(phone, JULIET_PHONE, "<presence/>");
+    assert_eq!(play.take(phone), ["bound"], "presence waits");
+    play.says(romeo, ROMEO, &chat(JULIET, "one"));
+    assert!(play.take(phone).concat().contains("<received xmlns='urn:xmpp:carbons:2'>"));
+    assert_eq!(play.bodies(juliet), ["one"]);
+}

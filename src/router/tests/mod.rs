@@ -166,8 +166,15 @@ impl Play {
                         self.inboxes.entry(connection).or_default().push(text);
                     }
                     Action::Resumed { connection, outcome } => {
-                        let text = if outcome.is_ok() { "resumed" } else { "not resumed" };
-                        self.inboxes.entry(connection).or_default().push(text.to_owned());
+                        let inbox = self.inboxes.entry(connection).or_default();
+                        match outcome {
+                            Ok(Resumed { h, .. }) => {
+                                // The stream tells the client so.
+                                inbox.push("resumed".to_owned());
+                                inbox.push(format!("<resumed xmlns='urn:xmpp:sm:3' h='{h}'/>"));
+                            }
+                            Err(_) => inbox.push("not resumed".to_owned()),
+                        }
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
                     Action::Remote(stanza) => self.remote.push(stanza),
@@ -184,7 +191,7 @@ impl Play {
 
     fn bind(&mut self, jid: &str) -> ConnectionId {
         let connection = self.connect();
-        self.tell(Event::Bind { connection, jid: jid.parse().unwrap() });
+        self.tell(Event::Bind { connection, jid: jid.parse().unwrap(), start: SessionStart::default() });
         assert_eq!(self.take(connection), ["bound"]);
         connection
     }
