@@ -109,7 +109,9 @@ fn accounts_are_managed_with_and_without_a_running_node() {
         assert!(added.status.success(), "{}", err(&added));
         assert_eq!(out(&added).contains("no node runs"), !running);
         assert_eq!(add(&node, &address).status.code(), Some(1), "a second time");
-        for (wrong, word) in [("anna@elsewhere.example", DOMAIN), (DOMAIN, "before the @"), ("probe@kontalk.test", "service")] {
+        for (wrong, word) in
+            [("anna@elsewhere.example", DOMAIN), (DOMAIN, "before the @"), ("probe@kontalk.test", "service")]
+        {
             let refused = add(&node, wrong);
             assert_eq!(refused.status.code(), Some(1), "{wrong}");
             assert!(err(&refused).contains(word), "{wrong}: {}", err(&refused));
@@ -139,7 +141,8 @@ fn the_servers_key_is_told_and_gnupg_reads_it() {
     let fingerprint = out(&node.cli(&["key", "fingerprint"]));
     for arguments in [&["key", "export"][..], &["key", "export", "--armor"]] {
         let key = node.cli(arguments).stdout;
-        let path = PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", std::process::id(), arguments.len()));
+        let path =
+            PathBuf::from(env!("CARGO_TARGET_TMPDIR")).join(format!("{}-{}", std::process::id(), arguments.len()));
         fs::write(&path, key).unwrap();
         let shown = Command::new("gpg").args(["--batch", "--show-keys", "--with-colons"]).arg(&path).output();
         let shown = out(&shown.expect("gpg is installed (remedy: apt-get install gnupg)"));
