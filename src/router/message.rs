@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use super::carbons::Direction;
 use super::ledger::{Debt, Parcel, WhenDurable};
 use super::session::{Cargo, Draining, SessionId};
 use super::{OfflineId, Router, Storage, StorageFault};
@@ -13,6 +14,9 @@ use crate::xml::{Element, ns, parse_document};
 impl<S: Storage> Router<S> {
     pub(super) fn route_message(&mut self, stanza: Stanza, to: &Jid, kind: MessageType, debt: Option<Debt>) {
         let account = to.bare();
+        if self.is_multicast(&stanza, to) {
+            return self.multicast(stanza, debt);
+        }
         if account.localpart().is_none() {
             // The node itself reads no messages.
             return self.bounce(&stanza, StanzaError::new(StanzaCondition::ServiceUnavailable));
@@ -67,10 +71,11 @@ impl<S: Storage> Router<S> {
             _ => false,
         };
         if !kept {
+            let cargo = if is_trifle(stanza) { Cargo::Trifle } else { Cargo::Other };
             for session in sessions {
-                self.send(*session, text.clone(), Cargo::Other);
+                self.send(*session, text.clone(), cargo);
             }
-            return;
+            return self.copy_to_others(account, stanza, Direction::Received, sessions);
         }
         let parcel = Parcel {
             account: account.clone(),
@@ -84,6 +89,7 @@ impl<S: Storage> Router<S> {
         };
         self.owe(debt);
         self.send_parcel(parcel, sessions);
+        self.copy_to_others(account, stanza, Direction::Received, sessions);
     }
 
     /// Stores a message for an account that nobody is there for.
@@ -200,8 +206,9 @@ impl<S: Storage> Router<S> {
     }
 }
 
-/// Is the message stored when nobody is there, and must it not be lost? Chat states alone are worth nothing later; receipts
-/// have no body and are kept, as Kontalk clients need it. XEP-0160 §3, XEP-0334 §4.3.
+/// Is the message stored when nobody is there, and must it not be lost? Chat states (XEP-0085)
+/// alone are worth nothing later; receipts (XEP-0184) have no body and are kept, as Kontalk clients need it. XEP-0160 §3,
+/// XEP-0334 §4.3.
 pub(super) fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {
     if !matches!(kind, MessageType::Normal | MessageType::Chat) {
         return false;
@@ -213,6 +220,17 @@ pub(super) fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {
             && !child.is("thread", ns::CLIENT)
     };
     !stanza.element().children().any(hinted_away) && stanza.element().children().any(worth_keeping)
+}
+
+/// Nothing but chat states: not worth waking anybody for. XEP-0085 §5.
+fn is_trifle(stanza: &Stanza) -> bool {
+    let mut children = stanza.element().children();
+    stanza.element().first_child().is_some()
+        && children.all(|child| {
+            matches!(child.namespace(), ns::CHAT_STATES | ns::KONTALK_CHAT_STATES) && child.name() != "active"
+                || matches!(child.namespace(), ns::HINTS)
+                || child.is("thread", ns::CLIENT)
+        })
 }
 
 /// A serialised stanza with the moment the node took it, unless it tells one already: clients take the first delay element.

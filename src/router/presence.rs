@@ -38,7 +38,9 @@ impl<S: Storage> Router<S> {
     }
 
     /// RFC 6121 §4.2 and §4.4.
-    fn comes_or_changes(&mut self, id: SessionId, stanza: Stanza) {
+    fn comes_or_changes(&mut self, id: SessionId, mut stanza: Stanza) {
+        let Some(account) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
+        self.mark_with_fingerprint(&mut stanza, &account);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let initial = session.presence.is_none();
         let jid = session.jid.clone();
@@ -130,7 +132,7 @@ impl<S: Storage> Router<S> {
                 }
                 let text: Arc<str> = stanza.to_text().into();
                 for session in self.presence_receivers(to) {
-                    self.send(session, text.clone(), Cargo::Other);
+                    self.send(session, text.clone(), Cargo::Presence);
                 }
             }
         }
@@ -170,7 +172,7 @@ impl<S: Storage> Router<S> {
         let ids = online.sessions.clone();
         for other in ids.into_iter().filter(|other| *other != viewer_session) {
             let Some(presence) = self.sessions.get(&other).and_then(|s| s.presence.clone()) else { continue };
-            self.send(viewer_session, addressed(&presence, &Jid::Full(viewer.clone())), Cargo::Other);
+            self.send(viewer_session, addressed(&presence, &Jid::Full(viewer.clone())), Cargo::Presence);
         }
     }
 

@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::client_state::Held;
 use super::ledger::ParcelId;
 use super::{ConnectionId, OfflineId};
 use crate::jid::{FullJid, Jid};
@@ -19,6 +20,10 @@ pub(super) enum Cargo {
     Parcel(ParcelId),
     /// An iq get or set: its sender gets an error if the client never acknowledges it.
     Request,
+    /// Presence: an inactive client is told later.
+    Presence,
+    /// Chat states and the like: an inactive client is not told.
+    Trifle,
     /// Anything else: forgotten with the session.
     Other,
 }
@@ -116,6 +121,10 @@ pub(super) struct Session {
     pub(super) wants_roster: bool,
     /// It asked for the block list. XEP-0191 §3.2.
     pub(super) wants_block_list: bool,
+    /// It wants to see what the account's other sessions send and receive. XEP-0280.
+    pub(super) wants_carbons: bool,
+    /// The client is inactive: what it will be told later. XEP-0352.
+    pub(super) held: Option<Box<Held>>,
     /// Where it sent available presence by itself. RFC 6121 §4.6.
     pub(super) directed: BTreeSet<Jid>,
     pub(super) sm: Option<Box<StreamManagement>>,
@@ -136,6 +145,8 @@ impl Session {
             draining: None,
             wants_roster: false,
             wants_block_list: false,
+            wants_carbons: false,
+            held: None,
             directed: BTreeSet::new(),
             sm: None,
             sent: 0,

@@ -18,29 +18,79 @@ pub(super) fn get(
         return Some(Err(StanzaError::new(StanzaCondition::ItemNotFound)));
     }
     if !info {
-        return Some(Ok(Some(Element::new("query", ns::DISCO_ITEMS))));
+        return Some(Ok(Some(items(addressee, facts))));
     }
     let query = Element::new("query", ns::DISCO_INFO);
     Some(Ok(Some(match addressee {
         Addressee::Domain => domain_info(query, facts),
         Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(query),
+        Addressee::Component => component_info(query),
     })))
 }
 
-fn domain_info(query: Element, facts: &Facts) -> Element {
-    let mut query = query.with_child(identity("server", "im"));
-    let always =
-        [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::ROSTER, ns::BLOCKING, ns::PING, ns::TIME, ns::VERSION, ns::MSG_OFFLINE];
-    for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
+/// Kontalk's services have a name before the @ and are items of the domain.
+fn items(addressee: Addressee, facts: &Facts) -> Element {
+    let mut query = Element::new("query", ns::DISCO_ITEMS);
+    if addressee == Addressee::Domain {
+        for name in super::COMPONENTS {
+            let jid = format!("{name}@{}", facts.domain);
+            query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", jid).with("name", name));
+        }
+    }
+    query
+}
+
+fn component_info(query: Element) -> Element {
+    let mut query = query.with_child(identity("component", "generic"));
+    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::COMMANDS] {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     query
 }
 
+fn domain_info(query: Element, facts: &Facts) -> Element {
+    let mut query = query.with_child(identity("server", "im"));
+    let always = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::ROSTER,
+        ns::BLOCKING,
+        ns::PING,
+        ns::TIME,
+        ns::VERSION,
+        ns::MSG_OFFLINE,
+        ns::LAST,
+        ns::CARBONS,
+        ns::ADDRESS,
+        ns::KONTALK_PUBKEY,
+    ];
+    for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
+        query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
+    }
+    if !facts.contact.is_empty() {
+        query.push(contact_form(&facts.contact));
+    }
+    query
+}
+
+/// XEP-0157 §3, in the form of XEP-0128.
+fn contact_form(contact: &[String]) -> Element {
+    let field = |var: &str| Element::new("field", ns::DATA_FORMS).with("var", var);
+    let value = |text: &str| Element::new("value", ns::DATA_FORMS).with_text(text);
+    let mut addresses = field("admin-addresses");
+    for address in contact {
+        addresses.push(value(address));
+    }
+    Element::new("x", ns::DATA_FORMS)
+        .with("type", "result")
+        .with_child(field("FORM_TYPE").with("type", "hidden").with_child(value(SERVER_INFO)))
+        .with_child(addresses)
+}
+
 /// XEP-0030 §3.1, and the registry's identity for an account that is registered here.
 fn account_info(query: Element) -> Element {
     let mut query = query.with_child(identity("account", "registered"));
-    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING] {
+    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::CARBONS] {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     query
@@ -49,3 +99,6 @@ fn account_info(query: Element) -> Element {
 fn identity(category: &str, kind: &str) -> Element {
     Element::new("identity", ns::DISCO_INFO).with("category", category).with("type", kind).with("name", "kontalk-node")
 }
+
+/// XEP-0157: the form's name.
+const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";

@@ -16,11 +16,13 @@
 //! | `blocked` | `ACCOUNT 00 JID` | empty |
 //! | `offline` | `ACCOUNT 00` chunk (8), part (2) | a part of a chunk of messages (`offline`) |
 //! | `farewells` | `ACCOUNT 00 CONTACT` | two flags: the contact is still to be sent unsubscribe, unsubscribed, in the name of a former owner |
+//! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
 
 use crate::jid::BareJid;
+use crate::stream::ClientId;
 
 /// The version of all this.
 pub(super) const VERSION: u32 = 1;
@@ -35,6 +37,7 @@ pub(super) struct Trees {
     pub(super) blocked: sled::Tree,
     pub(super) offline: sled::Tree,
     pub(super) farewells: sled::Tree,
+    pub(super) tokens: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -50,6 +53,7 @@ impl Trees {
             blocked: db.open_tree("blocked")?,
             offline: db.open_tree("offline")?,
             farewells: db.open_tree("farewells")?,
+            tokens: db.open_tree("tokens")?,
             damaged: db.open_tree("damaged")?,
         })
     }
@@ -78,6 +82,11 @@ pub(super) fn chunk_key(account: &BareJid, chunk: u64, part: u16) -> Vec<u8> {
     let mut key = joined(account, &chunk.to_be_bytes());
     key.extend_from_slice(&part.to_be_bytes());
     key
+}
+
+/// Key of the login tokens of one client of an account.
+pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
+    joined(account, &client.0)
 }
 
 /// Key of a part of a ring.

@@ -366,7 +366,7 @@ impl Client {
         }
     }
 
-    fn start_tls(&mut self, how: &Connect) -> Result<(), Lost> {
+    pub(super) fn start_tls(&mut self, how: &Connect) -> Result<(), Lost> {
         let socket = self.socket().try_clone().map_err(|_| Lost::Closed)?;
         let name = ServerName::try_from(DOMAIN).expect("the domain is a name");
         let connection = ClientConnection::new(tls_config(how), name).expect("the TLS client can be made");
@@ -375,7 +375,7 @@ impl Client {
         Ok(())
     }
 
-    fn read_frame(&mut self) -> Result<Frame, Lost> {
+    pub(super) fn read_frame(&mut self) -> Result<Frame, Lost> {
         loop {
             match self.framer.next_frame() {
                 Ok(Some(frame)) => return Ok(frame),

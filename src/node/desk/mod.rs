@@ -3,10 +3,17 @@
 //! Services that only state facts are pure and live in [`crate::services`]. One that reads or changes the store has a file here
 //! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
 
+mod kontalk;
+
+use std::sync::Arc;
+use std::time::Instant;
+
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
+use crate::pgp::ServerKey;
 use crate::router::{Storage, Ticket};
-use crate::services::{self, Addressee, Facts};
+use crate::services::roster_match::LookupBudget;
+use crate::services::{self, Addressee, COMPONENTS, Facts};
 use crate::stanza::{Stanza, Timestamp};
 use crate::store::Store;
 
@@ -14,7 +21,11 @@ use crate::store::Store;
 pub(super) struct Desk {
     pub(super) domain: BareJid,
     pub(super) store: Store,
+    server_key: Arc<ServerKey>,
+    begun: Instant,
+    contact: Vec<String>,
     registration: bool,
+    lookups: LookupBudget,
 }
 
 /// A request at the desk.
@@ -23,6 +34,8 @@ pub(super) struct Request<'a> {
     pub(super) stanza: &'a Stanza,
     /// Whom it is addressed to, seen by its sender.
     pub(super) addressee: Addressee,
+    /// Has the account it is addressed to an available resource?
+    pub(super) available: bool,
     /// Now.
     pub(super) now: Timestamp,
 }
@@ -47,16 +60,25 @@ impl Handled {
 type Service = fn(&mut Desk, &Request<'_>) -> Option<Handled>;
 
 /// In the order they are asked.
-const SERVICES: &[Service] = &[facts];
+const SERVICES: &[Service] =
+    &[kontalk::roster_match, kontalk::server_list, kontalk::public_key, kontalk::last_activity, facts];
 
 impl Desk {
-    pub(super) fn new(config: &Config, store: Store) -> Desk {
-        Desk { domain: config.domain.clone(), store, registration: config.registration.enabled }
+    pub(super) fn new(config: &Config, store: Store, server_key: Arc<ServerKey>, begun: Instant) -> Desk {
+        Desk {
+            domain: config.domain.clone(),
+            store,
+            server_key,
+            begun,
+            contact: config.contact.clone(),
+            registration: config.registration.enabled,
+            lookups: LookupBudget::default(),
+        }
     }
 
     /// Answers a request; every one is answered (RFC 6120 §8.2.3).
-    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp) -> Handled {
-        let request = Request { stanza, addressee: self.addressee(stanza), now };
+    pub(super) fn handle(&mut self, stanza: &Stanza, available: bool, now: Timestamp) -> Handled {
+        let request = Request { stanza, addressee: self.addressee(stanza), available, now };
         SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
     }
 
@@ -66,6 +88,9 @@ impl Desk {
         };
         if *to == self.domain {
             return Addressee::Domain;
+        }
+        if to.localpart().is_some_and(|name| COMPONENTS.contains(&name)) {
+            return Addressee::Component;
         }
         if to == from {
             return Addressee::OwnAccount;
@@ -80,6 +105,11 @@ impl Desk {
 
 /// What needs no store; also the answer to what nobody knows.
 fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
-    let facts = Facts { domain: desk.domain.clone(), registration: desk.registration, now: request.now };
+    let facts = Facts {
+        domain: desk.domain.clone(),
+        contact: desk.contact.clone(),
+        registration: desk.registration,
+        now: request.now,
+    };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
 }
