@@ -23,6 +23,7 @@ mod kontalk;
 mod ledger;
 mod message;
 mod presence;
+mod roll;
 mod roster_iq;
 mod session;
 mod storage;
@@ -144,6 +145,13 @@ pub enum Event {
         account: BareJid,
         /// The contacts to be told, and what: the subscriptions they had.
         farewells: Vec<(BareJid, Removal)>,
+    },
+    /// An administrator ends the sessions of an account, or the one of a full JID. What they held finds another way.
+    EndSessions {
+        /// Whose.
+        jid: Jid,
+        /// What the clients are told.
+        error: StreamError,
     },
     /// A deadline of [`Router::deadline`] has come.
     Tick,
@@ -298,6 +306,7 @@ impl<S: Storage> Router<S> {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
             }
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
+            Event::EndSessions { jid, error } => self.end_sessions(&jid, &error),
             Event::Tick => {}
             Event::Shutdown => self.shutdown(),
         }

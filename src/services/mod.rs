@@ -6,6 +6,7 @@
 mod disco;
 pub mod last_activity;
 mod ping;
+pub mod registration;
 pub mod roster_match;
 mod time;
 mod version;

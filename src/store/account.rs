@@ -158,6 +158,7 @@ impl Store {
             }
             changes.remove(&trees.roster, &account_prefix(address));
             changes.remove(&trees.accounts, address.as_str().as_bytes());
+            changes.remove(&trees.disabled, address.as_str().as_bytes());
             Ok((departed, apply(shared, queues, changes, address)?))
         })
     }

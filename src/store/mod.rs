@@ -19,6 +19,7 @@
 mod account;
 mod changes;
 mod committer;
+mod disabled;
 mod error;
 mod offline;
 mod open;

@@ -17,6 +17,7 @@
 //! | `offline` | `ACCOUNT 00` chunk (8), part (2) | a part of a chunk of messages (`offline`) |
 //! | `farewells` | `ACCOUNT 00 CONTACT` | two flags: the contact is still to be sent unsubscribe, unsubscribed, in the name of a former owner |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
+//! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
@@ -38,6 +39,7 @@ pub(super) struct Trees {
     pub(super) offline: sled::Tree,
     pub(super) farewells: sled::Tree,
     pub(super) tokens: sled::Tree,
+    pub(super) disabled: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -54,6 +56,7 @@ impl Trees {
             offline: db.open_tree("offline")?,
             farewells: db.open_tree("farewells")?,
             tokens: db.open_tree("tokens")?,
+            disabled: db.open_tree("disabled")?,
             damaged: db.open_tree("damaged")?,
         })
     }

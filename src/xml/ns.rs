@@ -48,6 +48,8 @@ pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 pub const VERSION: &str = "jabber:iq:version";
 /// XEP-0115.
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// XEP-0133: the type of the forms, and what the commands' nodes begin with.
+pub const ADMIN: &str = "http://jabber.org/protocol/admin";
 /// XEP-0160.
 pub const MSG_OFFLINE: &str = "msgoffline";
 /// XEP-0184.

@@ -3,19 +3,26 @@
 //! Services that only state facts are pure and live in [`crate::services`]. One that reads or changes the store has a file here
 //! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
 
+mod admin;
+mod job;
 mod kontalk;
+mod own_account;
+
+pub(super) use job::Job;
 
 use std::sync::Arc;
 use std::time::Instant;
 
+use crate::admin::Console;
 use crate::config::Config;
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, FullJid, Jid};
 use crate::pgp::ServerKey;
-use crate::router::{Storage, Ticket};
+use crate::router::{Router, Storage, Ticket};
 use crate::services::roster_match::LookupBudget;
 use crate::services::{self, Addressee, COMPONENTS, Facts};
-use crate::stanza::{Stanza, Timestamp};
+use crate::stanza::{Stanza, StanzaError, Timestamp};
 use crate::store::Store;
+use crate::xml::Element;
 
 /// Everything that services share.
 pub(super) struct Desk {
@@ -26,6 +33,7 @@ pub(super) struct Desk {
     contact: Vec<String>,
     registration: bool,
     lookups: LookupBudget,
+    console: Console,
 }
 
 /// A request at the desk.
@@ -36,6 +44,8 @@ pub(super) struct Request<'a> {
     pub(super) addressee: Addressee,
     /// Has the account it is addressed to an available resource?
     pub(super) available: bool,
+    /// The sessions.
+    pub(super) router: &'a Router<Store>,
     /// Now.
     pub(super) now: Timestamp,
 }
@@ -47,12 +57,22 @@ pub(super) struct Handled {
     pub(super) stanzas: Vec<Stanza>,
     /// They go out when this write is durable; at once if there is none.
     pub(super) after: Option<Ticket>,
+    /// What is to be done on another thread; it answers by itself.
+    pub(super) job: Option<Job>,
 }
 
 impl Handled {
     /// An answer that needs no write.
     pub(super) fn now(answer: Option<Stanza>) -> Handled {
-        Handled { stanzas: answer.into_iter().collect(), after: None }
+        Handled { stanzas: answer.into_iter().collect(), ..Handled::default() }
+    }
+
+    /// A result with this payload, or an error.
+    fn outcome(request: &Stanza, outcome: Result<Element, StanzaError>) -> Handled {
+        Handled::now(match outcome {
+            Ok(payload) => Some(request.result().with_child(payload)),
+            Err(error) => request.error(&error),
+        })
     }
 }
 
@@ -61,7 +81,16 @@ type Service = fn(&mut Desk, &Request<'_>) -> Option<Handled>;
 
 /// In the order they are asked.
 const SERVICES: &[Service] =
-    &[kontalk::roster_match, kontalk::server_list, kontalk::public_key, kontalk::last_activity, facts];
+    &[
+    kontalk::roster_match,
+    kontalk::server_list,
+    kontalk::public_key,
+    kontalk::last_activity,
+    own_account::register,
+    admin::commands,
+    admin::disco,
+    facts,
+];
 
 impl Desk {
     pub(super) fn new(config: &Config, store: Store, server_key: Arc<ServerKey>, begun: Instant) -> Desk {
@@ -73,13 +102,21 @@ impl Desk {
             contact: config.contact.clone(),
             registration: config.registration.enabled,
             lookups: LookupBudget::default(),
+            console: Console::new(config.domain.clone(), config.admins.clone()),
         }
     }
 
     /// Answers a request; every one is answered (RFC 6120 §8.2.3).
-    pub(super) fn handle(&mut self, stanza: &Stanza, available: bool, now: Timestamp) -> Handled {
-        let request = Request { stanza, addressee: self.addressee(stanza), available, now };
+    pub(super) fn handle(&mut self, stanza: &Stanza, router: &Router<Store>, now: Timestamp) -> Handled {
+        let available = stanza.to().is_some_and(|to| router.is_available(to.bare()));
+        let request = Request { stanza, addressee: self.addressee(stanza), available, router, now };
         SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
+    }
+
+    /// The account of ours that asks, and by which session; `None` for others.
+    fn asker<'a>(&self, request: &'a Stanza) -> Option<&'a FullJid> {
+        let from = request.from()?.full()?;
+        (from.bare().domainpart() == self.domain.domainpart() && from.bare().localpart().is_some()).then_some(from)
     }
 
     fn addressee(&self, request: &Stanza) -> Addressee {

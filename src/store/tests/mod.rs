@@ -3,6 +3,7 @@
 mod accounts;
 mod crash;
 mod damage;
+mod disabled;
 mod durability;
 mod measure;
 mod messages;

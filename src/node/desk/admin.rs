@@ -1,0 +1,303 @@
+//! Administrators' commands put together: the decisions of [`crate::admin`], accounts, sessions. XEP-0050, XEP-0133.
+
+use std::time::Instant;
+
+use super::job::{Job, committed, fault};
+use super::own_account::refusal;
+use super::{Desk, Handled, Request};
+use crate::admin::{Audience, Command, Operation, Outcome, Pending, Step, Value};
+use crate::jid::{BareJid, Jid};
+use crate::limits;
+use crate::node::accounts;
+use crate::node::hub::Inbox;
+use crate::node::random::random_bytes;
+use crate::router::{Event, Storage};
+use crate::services::Addressee;
+use crate::stanza::{
+    IqType, Kind, MessageType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp,
+};
+use crate::store::{Store, StoreError};
+use crate::stream::Password;
+use crate::xml::{Element, ns};
+
+/// `<command/>`, at the node's address or an administrator's own.
+pub(super) fn commands(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
+    let command = request.stanza.payload().filter(|payload| payload.is("command", ns::COMMANDS))?;
+    if !matches!(request.addressee, Addressee::Domain | Addressee::OwnAccount) {
+        return None;
+    }
+    let Some(by) = desk.administrator(request) else {
+        // XEP-0050 §4.5: who may not is told so, whatever the command.
+        let error = StanzaError::new(StanzaCondition::Forbidden);
+        return Some(Handled::now(request.stanza.error(&error)));
+    };
+    if request.stanza.kind() != Kind::Iq(IqType::Set) {
+        return Some(Handled::now(request.stanza.error(&StanzaError::new(StanzaCondition::BadRequest))));
+    }
+    let fresh: String = random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
+    let by = by.clone();
+    Some(match desk.console.step(Instant::now(), &by, command, &fresh) {
+        Ok(Step::Answer(answer)) => Handled::outcome(request.stanza, Ok(answer)),
+        Ok(Step::Perform(operation, pending)) => desk.perform(request, &by.bare().clone(), operation, pending),
+        Err(error) => Handled::now(request.stanza.error(&error)),
+    })
+}
+
+/// What there is to discover of them. XEP-0050 §2.2 and §2.3: administrators see all, others nothing.
+pub(super) fn disco(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
+    let query = request.stanza.payload().filter(|p| matches!(p.namespace(), ns::DISCO_INFO | ns::DISCO_ITEMS))?;
+    let node = query.attribute("node")?;
+    let command = Command::of(node);
+    if request.stanza.kind() != Kind::Iq(IqType::Get)
+        || !matches!(request.addressee, Addressee::Domain | Addressee::OwnAccount)
+        || (command.is_none() && node != ns::COMMANDS)
+    {
+        return None;
+    }
+    let shown = desk.administrator(request).is_some();
+    let info = query.namespace() == ns::DISCO_INFO;
+    let mut answer = Element::new("query", query.namespace().to_owned()).with("node", node);
+    match command {
+        Some(_) if !shown => {
+            return Some(Handled::outcome(request.stanza, Err(StanzaError::new(StanzaCondition::Forbidden))));
+        }
+        Some(command) if info => {
+            answer.push(identity("command-node", command.title()));
+            for feature in [ns::COMMANDS, ns::DATA_FORMS] {
+                answer.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
+            }
+        }
+        Some(_) => {}
+        None if info => answer.push(identity("command-list", "Commands")),
+        None if shown => {
+            let at = request.stanza.to().map(Jid::to_string).unwrap_or_default();
+            for command in Command::ALL {
+                let item = Element::new("item", ns::DISCO_ITEMS).with("jid", at.as_str());
+                answer.push(item.with("node", command.node()).with("name", command.title()));
+            }
+        }
+        None => {}
+    }
+    Some(Handled::outcome(request.stanza, Ok(answer)))
+}
+
+fn identity(kind: &str, name: &str) -> Element {
+    Element::new("identity", ns::DISCO_INFO).with("category", "automation").with("type", kind).with("name", name)
+}
+
+impl Desk {
+    fn administrator<'a>(&self, request: &Request<'a>) -> Option<&'a crate::jid::FullJid> {
+        self.asker(request.stanza).filter(|from| self.console.is_admin(from.bare()))
+    }
+
+    fn perform(&mut self, request: &Request<'_>, by: &BareJid, operation: Operation, pending: Pending) -> Handled {
+        let now = request.now;
+        let online = || request.router.online().cloned().collect::<Vec<_>>();
+        let answer = |outcome: Outcome| Handled::outcome(request.stanza, Ok(pending.done(&outcome)));
+        match operation {
+            Operation::Count(Audience::Online) => answer(Operation::counted(Audience::Online, request.router.online().count())),
+            Operation::List(Audience::Online, max) => {
+                let mut found = online();
+                found.sort();
+                found.truncate(max);
+                answer(Operation::listed(Audience::Online, found))
+            }
+            Operation::Statistics(account) => match self.statistics(request, &account) {
+                Ok(outcome) => answer(outcome),
+                Err(error) => Handled::outcome(request.stanza, Err(error)),
+            },
+            operation => {
+                let office = Office {
+                    store: self.store.clone(),
+                    domain: self.domain.clone(),
+                    by: by.clone(),
+                    online: if matches!(operation, Operation::Announce(Audience::Online, _)) { online() } else { Vec::new() },
+                    now,
+                };
+                let result = request.stanza.result();
+                let job = Job::answering(request.stanza, move |inbox| {
+                    office.perform(operation, inbox).map(|outcome| result.with_child(pending.done(&outcome)))
+                });
+                Handled { job: Some(job), ..Handled::default() }
+            }
+        }
+    }
+
+    fn statistics(&self, request: &Request<'_>, account: &BareJid) -> Result<Outcome, StanzaError> {
+        if self.store.account(account).map_err(fault)?.is_none() {
+            return Err(fault(StoreError::NoAccount));
+        }
+        let broken = |_| StanzaError::new(StanzaCondition::InternalServerError);
+        let contacts = self.store.roster(account).map_err(broken)?.entries.iter().filter(|(_, e)| e.item.is_some()).count();
+        let resources = request.router.sessions_of(account).iter().map(|jid| jid.resource().to_owned()).collect();
+        let value = |var, label, kind, values| Value { var, label, kind, values };
+        Ok(Outcome::Values(vec![
+            value("rostersize", "Contacts", "text-single", vec![contacts.to_string()]),
+            value("onlineresources", "Sessions", "text-multi", resources),
+        ]))
+    }
+}
+
+/// An administrator's order on its way, on a thread of its own.
+struct Office {
+    store: Store,
+    domain: BareJid,
+    by: BareJid,
+    /// Who was online when he gave it, where it matters.
+    online: Vec<BareJid>,
+    now: Timestamp,
+}
+
+impl Office {
+    fn perform(&self, operation: Operation, inbox: &Inbox) -> Result<Outcome, StanzaError> {
+        match operation {
+            Operation::Add(account, password) => {
+                accounts::check_address(&account, &self.domain).map_err(refusal)?;
+                let password = Password::new(password.expose().to_owned());
+                let ticket = accounts::add(&self.store, &account, &password, self.now).map_err(refusal)?;
+                committed(&self.store, ticket)?;
+                self.log("added", &account);
+                Ok(Outcome::Done(format!("{account} has an account.").into()))
+            }
+            Operation::ChangePassword(account, password) => {
+                let password = Password::new(password.expose().to_owned());
+                let ticket = accounts::set_password(&self.store, &account, &password).map_err(refusal)?;
+                committed(&self.store, ticket)?;
+                self.log("set the password of", &account);
+                Ok(Outcome::Done(format!("The password of {account} is changed.").into()))
+            }
+            Operation::Delete(accounts) => self.delete(&accounts, inbox),
+            Operation::Disable(accounts) => self.disable(&accounts, inbox),
+            Operation::Reenable(accounts) => {
+                self.for_each(&accounts, |account| self.store.set_disabled(account, None).map(|ticket| (ticket, ())))?;
+                accounts.iter().for_each(|account| self.log("re-enabled", account));
+                Ok(Outcome::Done(format!("{} can log in again.", listed(&accounts)).into()))
+            }
+            Operation::EndSessions(sessions) => {
+                for jid in &sessions {
+                    if !self.store.account_exists(jid.bare()).unwrap_or(true) {
+                        return Err(fault(StoreError::NoAccount));
+                    }
+                }
+                for jid in sessions {
+                    self.log("ended sessions of", jid.bare());
+                    inbox.tell_blocking(Event::EndSessions { jid, error: ended() });
+                }
+                Ok(Outcome::Done("The sessions are ended.".into()))
+            }
+            Operation::LastLogin(account) => {
+                let record = self.store.account(&account).map_err(fault)?.ok_or_else(|| fault(StoreError::NoAccount))?;
+                let values = record.last_login.map(|moment| moment.to_string()).into_iter().collect();
+                let value = |var, label, kind, values| Value { var, label, kind, values };
+                Ok(Outcome::Values(vec![
+                    value("accountjids", "Account", "jid-single", vec![account.to_string()]),
+                    value("lastlogin", "Last login", "text-single", values),
+                ]))
+            }
+            Operation::Count(audience) => Ok(Operation::counted(audience, self.audience(audience, usize::MAX)?.len())),
+            Operation::List(audience, max) => Ok(Operation::listed(audience, self.audience(audience, max)?)),
+            Operation::Announce(audience, text) => self.announce(audience, &text, inbox),
+            // Answered at once.
+            Operation::Statistics(_) => Err(StanzaError::new(StanzaCondition::InternalServerError)),
+        }
+    }
+
+    fn delete(&self, accounts: &[BareJid], inbox: &Inbox) -> Result<Outcome, StanzaError> {
+        let removed = self.for_each(accounts, |account| {
+            self.store.remove_account(account).map(|(departed, ticket)| (ticket, departed))
+        })?;
+        for (account, departed) in accounts.iter().zip(removed) {
+            self.log("deleted", account);
+            inbox.account_ended_blocking(account.clone(), departed.farewells);
+        }
+        Ok(Outcome::Done(format!("Deleted: {}.", listed(accounts)).into()))
+    }
+
+    fn disable(&self, accounts: &[BareJid], inbox: &Inbox) -> Result<Outcome, StanzaError> {
+        self.for_each(accounts, |account| {
+            self.store.set_disabled(account, Some(self.now)).map(|ticket| (ticket, ()))
+        })?;
+        for account in accounts {
+            self.log("disabled", account);
+            let error = StreamError::with_text(StreamCondition::NotAuthorized, "this account is disabled");
+            inbox.tell_blocking(Event::EndSessions { jid: Jid::Bare(account.clone()), error });
+        }
+        Ok(Outcome::Done(format!("Disabled: {}.", listed(accounts)).into()))
+    }
+
+    /// Does it to all, once all are known to be there, and waits for the disk.
+    fn for_each<T>(
+        &self,
+        accounts: &[BareJid],
+        act: impl Fn(&BareJid) -> Result<(crate::router::Ticket, T), StoreError>,
+    ) -> Result<Vec<T>, StanzaError> {
+        for account in accounts {
+            if self.store.account(account).map_err(fault)?.is_none() {
+                let error = StanzaError::new(StanzaCondition::ItemNotFound);
+                return Err(error.text(format!("{account} has no account; nothing was changed")));
+            }
+        }
+        let mut last = None;
+        let mut outcomes = Vec::new();
+        for account in accounts {
+            let (ticket, outcome) = act(account).map_err(fault)?;
+            last = Some(ticket);
+            outcomes.push(outcome);
+        }
+        if let Some(ticket) = last {
+            committed(&self.store, ticket)?;
+        }
+        Ok(outcomes)
+    }
+
+    fn audience(&self, audience: Audience, max: usize) -> Result<Vec<BareJid>, StanzaError> {
+        match audience {
+            Audience::Registered => {
+                let addresses = self.store.accounts().map(|found| found.map(|(address, _)| address)).take(max);
+                addresses.collect::<Result<Vec<_>, _>>().map_err(fault)
+            }
+            Audience::Disabled => {
+                let found = self.store.disabled().map_err(fault)?;
+                Ok(found.into_iter().map(|(address, _)| address).take(max).collect())
+            }
+            Audience::Online => Ok(self.online.iter().take(max).cloned().collect()),
+        }
+    }
+
+    /// One after the other, as fast as the hub takes them. Who is not there finds it when he comes.
+    fn announce(&self, audience: Audience, text: &str, inbox: &Inbox) -> Result<Outcome, StanzaError> {
+        let accounts = self.audience(audience, usize::MAX)?;
+        let from = Jid::Bare(self.domain.clone());
+        for account in &accounts {
+            let to = Jid::Bare(account.clone());
+            let body = Element::new("body", ns::CLIENT).with_text(text);
+            let message =
+                Stanza::build(Kind::Message(MessageType::Normal), Some(from.clone()), Some(to), None).with_child(body);
+            inbox.tell_blocking(Event::FromServer(message));
+        }
+        log::info!("{} announced something to {} accounts", self.by.for_log(), accounts.len());
+        Ok(Outcome::Done(format!("Sent to {} accounts.", accounts.len()).into()))
+    }
+
+    fn log(&self, what: &str, account: &BareJid) {
+        log::info!("{} {what} {}", self.by.for_log(), account.for_log());
+    }
+}
+
+fn ended() -> StreamError {
+    StreamError::with_text(StreamCondition::PolicyViolation, "an administrator ended this session")
+}
+
+/// A few by name.
+fn listed(accounts: &[BareJid]) -> String {
+    match accounts {
+        [one] => one.to_string(),
+        several if several.len() <= NAMED_MAX => {
+            several.iter().map(BareJid::as_str).collect::<Vec<_>>().join(", ")
+        }
+        several => format!("{} accounts", several.len()),
+    }
+}
+
+/// More addresses than this are counted instead of named.
+const NAMED_MAX: usize = 10;
