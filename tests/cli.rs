@@ -194,6 +194,8 @@ fn keep_accounts(node: &Node, running: bool) {
         (&["account", "add", "dora@elsewhere.test", "--password-file", "-"], &other, "(remedy: "),
         (&["account", "add", "kontalk.test", "--password-file", "-"], &other, "(remedy: "),
         (&["account", "add", "@@", "--password-file", "-"], &other, "(remedy: "),
+        // Its name before the @ is a service's.
+        (&["account", "add", "probe@kontalk.test", "--password-file", "-"], &other, "service"),
         (&["account", "add", "dora@kontalk.test", "--password-file", "-"], "", "empty"),
         (&["account", "add", "dora@kontalk.test", "--password-file", "/absent.txt"], "", "cannot be read"),
         (&["account", "set-password", "dora@kontalk.test", "--password-file", "-"], &other, "no such account"),

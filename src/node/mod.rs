@@ -113,6 +113,7 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
     }
     make_data_dir(&config.data_dir)?;
     let store = Store::open(&config.data_dir.join("store")).map_err(NodeFault::Store)?;
+    store.set_offline_limits(config.limits.offline_messages_max, config.limits.offline_ttl);
     let now = SystemTime::now();
     let server_key = identity::open(&config.data_dir, config.domain.as_str(), Timestamp::from_system(now))
         .map_err(NodeFault::Identity)?;

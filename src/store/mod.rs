@@ -37,6 +37,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use smol::channel::Receiver;
 
@@ -45,7 +46,7 @@ use crate::roster::{BlockList, Entry, Roster};
 use crate::router::{OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 use crate::stanza::Timestamp;
 use committer::{Commits, Committer};
-use offline::Queues;
+use offline::{OfflineLimits, Queues};
 use schema::Trees;
 
 /// The open store. Clones share it; the last one dropped commits what is left and closes it.
@@ -90,6 +91,11 @@ impl Store {
         let committer = Committer::start(Arc::clone(&shared))
             .map_err(|error| OpenError::Io { path: dir.to_owned(), error: error.to_string() })?;
         Ok(Store { committer: Arc::new(committer), shared })
+    }
+
+    /// How many messages may wait for one account, and how long; without this call as `limits` has it.
+    pub fn set_offline_limits(&self, messages_max: usize, ttl: Duration) {
+        self.shared.queues().limits = OfflineLimits { messages_max, ttl };
     }
 
     /// Waits until the write with this ticket survives a power cut.
