@@ -142,7 +142,7 @@ struct Led {
 
 impl Led {
     fn into_state(state: usize) -> Led {
-        let config = Arc::new(StreamConfig { domain: "a.example".parse().unwrap(), registration: true });
+        let config = Arc::new(StreamConfig { domain: "a.example".parse().unwrap(), registration: true, caps: None });
         let certificate = if state == 3 { ClientCertificate::Bridge } else { ClientCertificate::None };
         let facts =
             TlsFacts { exporter: Some([7; 32]), server_end_point: Some(vec![7; 32]), client_certificate: certificate };

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::Duration;
 
+use super::desk::own_caps;
 use super::hub::{Inbox, Input};
 use super::login::Logins;
 use super::random::random_bytes;
@@ -13,9 +14,11 @@ use crate::jid::BareJid;
 use crate::net::{OwnCertificate, ServerTls};
 use crate::pgp::{self, Fingerprint, ServerKey};
 use crate::router::{ConnectionId, Event};
+use crate::services::CAPS_NODE;
 use crate::stanza::{SaslFailure, Stanza};
 use crate::store::Store;
 use crate::stream::{Password, ScramKeys, StreamConfig};
+use crate::xml::{Element, ns};
 
 pub(super) struct NodeHost {
     stream_config: Arc<StreamConfig>,
@@ -40,6 +43,12 @@ impl NodeHost {
             stream_config: Arc::new(StreamConfig {
                 domain: config.domain.clone(),
                 registration: config.registration.enabled,
+                caps: Some(
+                    Element::new("c", ns::CAPS)
+                        .with("hash", "sha-1")
+                        .with("node", CAPS_NODE)
+                        .with("ver", own_caps(config)),
+                ),
             }),
             resume_patience: config.limits.resume,
             certificate,

@@ -13,35 +13,60 @@ pub(super) fn get(
     if !info && !payload.is("query", ns::DISCO_ITEMS) {
         return None;
     }
-    if payload.attribute("node").is_some_and(|node| !node.is_empty()) {
+    let node = payload.attribute("node").filter(|node| !node.is_empty());
+    if let Some(node) = node.filter(|_| info && addressee == Addressee::Domain) {
+        // XEP-0115 §6.2: what is behind the hash that the stream features tell.
+        if node.strip_prefix(CAPS_NODE).and_then(|rest| rest.strip_prefix('#')) == Some(&facts.caps) {
+            return Some(Ok(Some(domain_info(facts).with("node", node))));
+        }
+    }
+    if node.is_some() {
         // XEP-0030 §7: there is nothing behind other nodes.
         return Some(Err(StanzaError::new(StanzaCondition::ItemNotFound)));
     }
     if !info {
         return Some(Ok(Some(Element::new("query", ns::DISCO_ITEMS))));
     }
-    let query = Element::new("query", ns::DISCO_INFO);
     Some(Ok(Some(match addressee {
-        Addressee::Domain => domain_info(query, facts),
-        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(query),
+        Addressee::Domain => domain_info(facts),
+        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(),
     })))
 }
 
-fn domain_info(query: Element, facts: &Facts) -> Element {
-    let mut query = query.with_child(identity("server", "im"));
-    let always =
-        [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::ROSTER, ns::BLOCKING, ns::PING, ns::TIME, ns::VERSION, ns::MSG_OFFLINE];
+/// What the domain is and can do.
+pub fn domain_info(facts: &Facts) -> Element {
+    let mut query = Element::new("query", ns::DISCO_INFO).with_child(identity("server", "im"));
+    let always = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::CAPS,
+        ns::ROSTER,
+        ns::BLOCKING,
+        ns::PING,
+        ns::TIME,
+        ns::VERSION,
+        ns::MSG_OFFLINE,
+        ns::VCARD,
+        ns::PRIVATE,
+    ];
     for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     query
 }
 
-/// XEP-0030 §3.1, and the registry's identity for an account that is registered here.
-fn account_info(query: Element) -> Element {
-    let mut query = query.with_child(identity("account", "registered"));
-    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING] {
+/// XEP-0030 §3.1, and the registry's identity for an account that is registered here. XEP-0163 §6: an account is a pubsub
+/// service, too.
+fn account_info() -> Element {
+    let mut query = Element::new("query", ns::DISCO_INFO)
+        .with_child(identity("account", "registered"))
+        .with_child(identity("pubsub", "pep"));
+    let features = [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::VCARD, ns::AVATAR_CONVERSION, ns::PUBSUB];
+    for feature in features {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
+    }
+    for feature in PUBSUB_FEATURES {
+        query.push(Element::new("feature", ns::DISCO_INFO).with("var", format!("{}#{feature}", ns::PUBSUB)));
     }
     query
 }
@@ -49,3 +74,39 @@ fn account_info(query: Element) -> Element {
 fn identity(category: &str, kind: &str) -> Element {
     Element::new("identity", ns::DISCO_INFO).with("category", category).with("type", kind).with("name", "kontalk-node")
 }
+
+/// The software, for capabilities: an address that tells of it. XEP-0115 §4.
+pub const CAPS_NODE: &str = "https://kontalk.net/node";
+
+/// Which parts of XEP-0060 accounts offer, by the names of its §16.1.
+const PUBSUB_FEATURES: &[&str] = &[
+    "access-open",
+    "access-presence",
+    "access-roster",
+    "access-whitelist",
+    "auto-create",
+    "auto-subscribe",
+    "config-node",
+    "config-node-max",
+    "create-and-configure",
+    "create-nodes",
+    "delete-items",
+    "delete-nodes",
+    "filtered-notifications",
+    "item-ids",
+    "last-published",
+    "member-affiliation",
+    "meta-data",
+    "modify-affiliations",
+    "multi-items",
+    "outcast-affiliation",
+    "persistent-items",
+    "presence-notifications",
+    "presence-subscribe",
+    "publish",
+    "publish-options",
+    "purge-nodes",
+    "retract-items",
+    "retrieve-default",
+    "retrieve-items",
+];

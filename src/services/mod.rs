@@ -8,6 +8,8 @@ mod ping;
 mod time;
 mod version;
 
+pub use disco::{CAPS_NODE, domain_info};
+
 use crate::jid::BareJid;
 use crate::stanza::{IqType, Kind, Stanza, StanzaCondition, StanzaError, Timestamp};
 use crate::xml::Element;
@@ -19,6 +21,8 @@ pub struct Facts {
     pub domain: BareJid,
     /// Is `jabber:iq:register` open to strangers?
     pub registration: bool,
+    /// The hash of what the domain can do (XEP-0115).
+    pub caps: String,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -74,6 +78,7 @@ mod tests {
         let facts = Facts {
             domain: "a.example".parse().unwrap(),
             registration: true,
+            caps: "hash".to_owned(),
             now: Timestamp { millis: 1_633_608_000_000 },
         };
         answer(&request, addressee, &facts).unwrap().to_text()
@@ -92,6 +97,11 @@ mod tests {
                 "<query xmlns='http://jabber.org/protocol/disco#items'/>",
             ),
             ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
+            // XEP-0115 §6.2.
+            (
+                "<query xmlns='http://jabber.org/protocol/disco#info' node='https://kontalk.net/node#hash'/>",
+                "node='https://kontalk.net/node#hash'",
+            ),
             ("<query xmlns='urn:example:unknown'/>", "service-unavailable"),
         ] {
             let answer = ask(payload, "a.example", Addressee::Domain);

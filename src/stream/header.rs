@@ -81,7 +81,12 @@ impl Stream {
                 features.with_child(Element::new("starttls", ns::TLS).with_child(Element::new("required", ns::TLS)))
             }
             Stage::Secured(facts) => self.stranger_features(features, facts),
-            Stage::Authenticated(_) | Stage::Bound(_) => client_features(features),
+            Stage::Authenticated(_) | Stage::Bound(_) => {
+                let mut features = client_features(features);
+                // XEP-0115 §6.3.
+                self.config.caps.iter().for_each(|caps| features.push(caps.clone()));
+                features
+            }
         }
     }
 

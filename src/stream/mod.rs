@@ -44,6 +44,8 @@ pub struct StreamConfig {
     pub domain: BareJid,
     /// Whether strangers may register (`jabber:iq:register`); if not, the feature is not offered either.
     pub registration: bool,
+    /// The node's own capabilities element (XEP-0115), offered to clients that have authenticated.
+    pub caps: Option<Element>,
 }
 
 /// What kind of certificate the client presented in the TLS handshake. The edge keeps the bytes.

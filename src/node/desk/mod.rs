@@ -3,9 +3,15 @@
 //! Services that only state facts are pure and live in [`crate::services`]. One that reads or changes the store has a file here
 //! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
 
+mod arrivals;
+mod nodes;
+mod pep;
+mod personal;
+
+use crate::caps::{self, Hash};
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
-use crate::router::{Storage, Ticket};
+use crate::router::{Event, Router, Storage, Ticket};
 use crate::services::{self, Addressee, Facts};
 use crate::stanza::{Stanza, Timestamp};
 use crate::store::Store;
@@ -15,6 +21,12 @@ pub(super) struct Desk {
     pub(super) domain: BareJid,
     pub(super) store: Store,
     registration: bool,
+    /// What the domain can do, by its hash. XEP-0115.
+    own_caps: String,
+    /// What clients can do.
+    caps: caps::Cache,
+    /// What the router is to be told besides the answers.
+    follow_up: Vec<Event>,
 }
 
 /// A request at the desk.
@@ -23,6 +35,10 @@ pub(super) struct Request<'a> {
     pub(super) stanza: &'a Stanza,
     /// Whom it is addressed to, seen by its sender.
     pub(super) addressee: Addressee,
+    /// The addressee blocks the sender, who must not notice.
+    pub(super) blocked: bool,
+    /// Who is there.
+    pub(super) router: &'a Router<Store>,
     /// Now.
     pub(super) now: Timestamp,
 }
@@ -47,17 +63,39 @@ impl Handled {
 type Service = fn(&mut Desk, &Request<'_>) -> Option<Handled>;
 
 /// In the order they are asked.
-const SERVICES: &[Service] = &[facts];
+const SERVICES: &[Service] = &[pep::pubsub, personal::vcard, personal::private, nodes::nodes, facts];
 
 impl Desk {
     pub(super) fn new(config: &Config, store: Store) -> Desk {
-        Desk { domain: config.domain.clone(), store, registration: config.registration.enabled }
+        Desk {
+            domain: config.domain.clone(),
+            store,
+            registration: config.registration.enabled,
+            own_caps: own_caps(config),
+            caps: caps::Cache::default(),
+            follow_up: Vec::new(),
+        }
     }
 
     /// Answers a request; every one is answered (RFC 6120 §8.2.3).
-    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp) -> Handled {
-        let request = Request { stanza, addressee: self.addressee(stanza), now };
+    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp, router: &Router<Store>) -> Handled {
+        let blocked = self.is_blocked(stanza);
+        let addressee = if blocked { Addressee::Stranger } else { self.addressee(stanza) };
+        let request = Request { stanza, addressee, blocked, router, now };
         SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
+    }
+
+    /// What the router is to be told besides the answers; once.
+    pub(super) fn take_follow_up(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.follow_up)
+    }
+
+    /// XEP-0191 §3.3: an account that blocks the sender looks like none.
+    fn is_blocked(&self, request: &Stanza) -> bool {
+        let (Some(to), Some(from)) = (request.to().map(Jid::bare), request.from()) else { return false };
+        to.localpart().is_some()
+            && to != from.bare()
+            && self.store.block_list(to).is_ok_and(|list| !list.blocked.is_empty() && list.blocks(from))
     }
 
     fn addressee(&self, request: &Stanza) -> Addressee {
@@ -80,6 +118,22 @@ impl Desk {
 
 /// What needs no store; also the answer to what nobody knows.
 fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
-    let facts = Facts { domain: desk.domain.clone(), registration: desk.registration, now: request.now };
+    let facts = Facts {
+        domain: desk.domain.clone(),
+        registration: desk.registration,
+        caps: desk.own_caps.clone(),
+        now: request.now,
+    };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
+}
+
+/// The hash of what the domain answers to disco#info. XEP-0115 §5.
+pub(super) fn own_caps(config: &Config) -> String {
+    let facts = Facts {
+        domain: config.domain.clone(),
+        registration: config.registration.enabled,
+        caps: String::new(),
+        now: Timestamp { millis: 0 },
+    };
+    caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
 }

@@ -35,7 +35,7 @@ impl Client {
     }
 
     fn with_registration(security: Security, registration: bool) -> Client {
-        let config = StreamConfig { domain: "a.example".parse().unwrap(), registration };
+        let config = StreamConfig { domain: "a.example".parse().unwrap(), registration, caps: None };
         let start = Instant::now();
         Client { stream: Stream::new(Arc::new(config), security, [42; 32], start), start }
     }
