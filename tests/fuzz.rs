@@ -148,6 +148,7 @@ impl Led {
             registration: true,
             inline: &[ns::SM],
             resource_secret: [1; 32],
+            caps: None,
         });
         let certificate = if state == 3 { ClientCertificate::Bridge } else { ClientCertificate::None };
         let facts = TlsFacts {

@@ -323,7 +323,16 @@ fn depart<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) ->
 /// Takes away all that lies under an account's address, save the account itself and its key.
 fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) -> Result<(), StoreError> {
     let prefix = account_prefix(address);
-    for tree in [&trees.roster, &trees.requests, &trees.blocked, &trees.offline, &trees.tokens] {
+    for tree in [
+        &trees.roster,
+        &trees.requests,
+        &trees.blocked,
+        &trees.offline,
+        &trees.tokens,
+        &trees.nodes,
+        &trees.items,
+        &trees.item_ids,
+    ] {
         changes.remove_all(tree, &prefix)?;
     }
     Ok(())

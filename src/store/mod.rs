@@ -22,6 +22,7 @@ mod committer;
 mod error;
 mod offline;
 mod open;
+mod pubsub;
 mod record;
 mod roster;
 mod schema;
@@ -32,6 +33,7 @@ mod tests;
 
 pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
+pub use pubsub::{PepChange, SHELF};
 
 use std::fmt;
 use std::fs::File;
@@ -284,6 +286,10 @@ impl Storage for Store {
             }
             Ok(())
         })?)
+    }
+
+    fn avatar_hash(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {
+        Ok(self.stored_avatar(account)?)
     }
 }
 
