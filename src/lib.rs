@@ -90,6 +90,7 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
+pub mod archive;
 pub mod c2s;
 pub mod config;
 pub mod jid;
