@@ -65,19 +65,13 @@ impl Query {
 }
 
 impl Page {
-    /// Only the first messages that were looked at could be given: the page ends, or for a page before something begins, there.
-    pub fn cut(&mut self, given: usize, paging: Paging) {
-        if given >= self.ids.len() {
-            return;
-        }
-        self.complete = false;
-        match paging {
-            Paging::Last | Paging::Before(_) => {
-                let left_out = self.ids.len() - given;
-                self.ids.drain(..left_out);
-                self.index += left_out;
-            }
-            Paging::First | Paging::After(_) | Paging::Index(_) => self.ids.truncate(given),
+    /// Only these of its messages could be given, in the order of the archive.
+    pub fn only(&mut self, given: Vec<ArchiveId>, paging: Paging) {
+        let left_out = self.ids.len().saturating_sub(given.len());
+        if left_out > 0 {
+            self.complete = false;
+            self.index += if paging.is_backwards() { left_out } else { 0 };
+            self.ids = given;
         }
     }
 }

@@ -208,13 +208,13 @@ fn pages_are_cut_as_result_set_management_has_them() {
 fn a_page_that_is_too_large_ends_early_on_the_far_side() {
     let page = Page { ids: ids(&[1, 2, 3]), index: 4, count: 9, complete: true };
     let mut forward = page.clone();
-    forward.cut(2, Paging::First);
+    forward.only(ids(&[1, 2]), Paging::First);
     assert_eq!(forward, Page { ids: ids(&[1, 2]), index: 4, count: 9, complete: false });
     let mut backward = page.clone();
-    backward.cut(2, Paging::Last);
+    backward.only(ids(&[2, 3]), Paging::Last);
     assert_eq!(backward, Page { ids: ids(&[2, 3]), index: 5, count: 9, complete: false });
     let mut whole = page.clone();
-    whole.cut(3, Paging::Last);
+    whole.only(ids(&[1, 2, 3]), Paging::Last);
     assert_eq!(whole, page);
 }
 

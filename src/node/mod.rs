@@ -145,7 +145,8 @@ async fn serve(
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
         .collect();
 
-    let router = Router::new(config.domain.clone(), store.clone(), clock());
+    let mut router = Router::new(config.domain.clone(), store.clone(), clock());
+    router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let server_key = Arc::new(server_key);
     let desk = Desk::new(config, store.clone(), server_key.clone(), begun);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);

@@ -15,23 +15,27 @@
 //!
 //! Limits: `SESSIONS_PER_ACCOUNT_MAX`, `UNACKED_*`, `DIRECTED_PRESENCE_MAX` of [`limits`].
 
+mod archive;
 mod blocking;
 mod carbons;
 mod client_state;
 mod iq;
+mod kept;
 mod kontalk;
 mod ledger;
 mod message;
 mod presence;
 mod roster_iq;
 mod session;
+mod stamps;
 mod storage;
 mod stream_management;
 mod subscription;
 #[cfg(test)]
 mod tests;
 
-pub use storage::{OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
+pub use kept::{KeptSession, KeptState};
+pub use storage::{ArchiveScan, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -41,7 +45,7 @@ use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits;
 use crate::roster::{BlockList, Removal};
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
-use carbons::{Direction, strip_carbons};
+use archive::Archiving;
 use ledger::{Debt, Ledger, WhenDurable};
 use session::{Cargo, Session, SessionId};
 
@@ -211,6 +215,8 @@ pub struct Router<S> {
     next_session: u64,
     now: Now,
     actions: Vec<Action>,
+    /// The node stops.
+    stopped: bool,
 }
 
 /// An account with sessions.
@@ -221,6 +227,8 @@ struct Online {
     block_list: Arc<BlockList>,
     /// Stored messages that a session holds right now; a second session is not given them again.
     in_flight: HashSet<OfflineId>,
+    /// What it wants archived, once that was asked.
+    archiving: Option<Archiving>,
 }
 
 impl<S: Storage> Router<S> {
@@ -237,12 +245,17 @@ impl<S: Storage> Router<S> {
             next_session: 0,
             now,
             actions: Vec::new(),
+            stopped: false,
         }
     }
 
     /// Handles one event; what is to be done is appended to `actions`, in order.
     pub fn handle(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
         self.now = now;
+        if self.stopped && !matches!(event, Event::Ack { .. } | Event::Written { .. }) {
+            // The sessions are written down: what happened to them now would be lost.
+            return;
+        }
         match event {
             Event::Bind { connection, jid } => self.bind(connection, jid),
             Event::Stanza { connection, stanza } => self.stanza_from_client(connection, stanza),
@@ -265,7 +278,9 @@ impl<S: Storage> Router<S> {
             Event::Tick => {}
             Event::Shutdown => self.shutdown(),
         }
-        self.pass_deadlines();
+        if !self.stopped {
+            self.pass_deadlines();
+        }
         actions.append(&mut self.actions);
     }
 
@@ -338,10 +353,7 @@ impl<S: Storage> Router<S> {
                     // RFC 6120 §10.3.1.
                     stanza.set_to(Some(Jid::Bare(from.bare().clone())));
                 }
-                self.forget_own_delay_stamps(&mut stanza);
-                self.copy_to_others(from.bare(), &stanza, Direction::Sent, &[session]);
-                strip_carbons(&mut stanza);
-                self.route(stanza, debt);
+                self.message_from_client(stanza, debt);
             }
         }
     }
@@ -463,17 +475,6 @@ impl<S: Storage> Router<S> {
             self.discard_session(session);
         }
         self.tell_account_ended(account, farewells);
-    }
-
-    fn shutdown(&mut self) {
-        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for session in &all {
-            self.store_undelivered(*session);
-        }
-        for session in all {
-            // RFC 6120 §4.9.3.20.
-            self.close_connection(session, Some(StreamError::new(StreamCondition::SystemShutdown)));
-        }
     }
 
     fn pass_deadlines(&mut self) {

@@ -314,9 +314,10 @@ fn depart<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) ->
 /// Takes away all that lies under an account's address, save the account itself and its key.
 fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) -> Result<(), StoreError> {
     let prefix = account_prefix(address);
-    for tree in [&trees.roster, &trees.requests, &trees.blocked, &trees.offline] {
+    for tree in [&trees.roster, &trees.requests, &trees.blocked, &trees.offline, &trees.archive, &trees.sessions] {
         changes.remove_all(tree, &prefix)?;
     }
+    changes.remove(&trees.archive_preferences, address.as_str().as_bytes());
     Ok(())
 }
 
