@@ -146,6 +146,7 @@ async fn serve(
         .collect();
 
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
+    store.set_archive_ttl(config.archive.ttl);
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let server_key = Arc::new(server_key);
     let desk = Desk::new(config, store.clone(), server_key.clone(), begun);
@@ -220,6 +221,11 @@ async fn housekeep(store: Store, certificate: Arc<OwnCertificate>) {
                 && let Err(error) = store.expire_offline(Timestamp::from_system(now))
             {
                 log::error!("messages that waited too long are not removed: {error}");
+            }
+            if minute % 60 == 0
+                && let Err(error) = store.expire_archives(Timestamp::from_system(now))
+            {
+                log::error!("archived messages that are too old are not removed: {error}");
             }
         })
         .await;

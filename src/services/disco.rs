@@ -23,7 +23,7 @@ pub(super) fn get(
     let query = Element::new("query", ns::DISCO_INFO);
     Some(Ok(Some(match addressee {
         Addressee::Domain => domain_info(query, facts),
-        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(query),
+        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(query, facts),
         Addressee::Component => component_info(query),
     })))
 }
@@ -88,9 +88,12 @@ fn contact_form(contact: &[String]) -> Element {
 }
 
 /// XEP-0030 §3.1, and the registry's identity for an account that is registered here.
-fn account_info(query: Element) -> Element {
+fn account_info(query: Element, facts: &Facts) -> Element {
     let mut query = query.with_child(identity("account", "registered"));
-    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::CARBONS] {
+    let always = [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::CARBONS, ns::STANZA_ID];
+    // XEP-0313 §7.
+    let archive = [ns::MAM, ns::MAM_EXTENDED].into_iter().filter(|_| facts.archive);
+    for feature in always.into_iter().chain(archive) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     query

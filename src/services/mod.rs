@@ -23,6 +23,8 @@ pub struct Facts {
     pub contact: Vec<String>,
     /// Is `jabber:iq:register` open to strangers?
     pub registration: bool,
+    /// Are messages archived?
+    pub archive: bool,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -90,6 +92,7 @@ mod tests {
             domain: "a.example".parse().unwrap(),
             contact: vec!["mailto:admin@a.example".into()],
             registration: true,
+            archive: true,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
         answer(&request, addressee, &facts).unwrap().to_text()

@@ -25,6 +25,7 @@ pub(super) struct Desk {
     begun: Instant,
     contact: Vec<String>,
     registration: bool,
+    archive: bool,
     lookups: LookupBudget,
 }
 
@@ -72,6 +73,7 @@ impl Desk {
             begun,
             contact: config.contact.clone(),
             registration: config.registration.enabled,
+            archive: !config.archive.ttl.is_zero(),
             lookups: LookupBudget::default(),
         }
     }
@@ -109,6 +111,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         domain: desk.domain.clone(),
         contact: desk.contact.clone(),
         registration: desk.registration,
+        archive: desk.archive,
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
