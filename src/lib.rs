@@ -12,14 +12,14 @@
 //! | | [`limits`] | the one table of sizes and times; token buckets, backoff, bounded map | |
 //! | | [`phone`] | telephone numbers and codes that cannot be printed | limits |
 //! | | [`stanza`] | message, presence, iq; the conditions of all errors; replies | jid xml |
-//! | decisions | [`stream`] | negotiation: header, STARTTLS, SASL, binding, close | words |
+//! | decisions | [`stream`] | negotiation: header, STARTTLS, SASL and SASL2, tokens, binding, close | words |
 //! | | [`roster`] | items, subscription states, block lists | words |
 //! | | [`archive`] | what of messages is kept for reading again, and how it is asked for | words |
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
@@ -88,10 +88,15 @@
 //! | XEP-0359 | yes | |
 //! | XEP-0368 | partly | direct TLS for clients |
 //! | XEP-0373 | partly | the form of the server key's user id |
+//! | XEP-0386 | partly | stream management, carbons and client state inline; messages that waited are still sent |
+//! | XEP-0388 | yes | no tasks |
 //! | XEP-0424 | yes | passed on and archived |
 //! | XEP-0440 | yes | |
 //! | XEP-0441 | yes | |
 //! | XEP-0444 | yes | passed on and archived |
+//! | XEP-0474 | yes | |
+//! | XEP-0484 | yes | for accounts with a password; no 0-RTT |
+//! | XEP-0515 | yes | |
 //!
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
 //! (certificates and keys in DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646

@@ -17,6 +17,7 @@ use support::body;
 use support::client::{Connect, TlsVersion, authorities_were_named};
 use support::node::{Node, NodeOptions};
 use support::registration::{Number, field, field_element};
+use support::sasl2::BIND;
 use support::stanzas::refusal;
 
 fn node() -> Node {
@@ -289,4 +290,23 @@ fn a_registered_user_stays_registered_after_a_crash() {
     anna.online().close();
     let conflict = anna.stranger().request_code(&anna.number, false);
     assert_eq!(conflict, Err(refusal("conflict", "modify")));
+}
+
+#[test]
+fn a_certified_key_signs_on_by_sasl2_and_needs_no_token() {
+    let mut node = node();
+    let how = Connect::to(&node);
+    let mut person = Person::new(0, "+12025550170", how);
+    person.register(&mut node, false);
+    let mut client = person.with_certificate();
+    assert_eq!(client.sasl2_mechanisms(), (vec!["EXTERNAL".to_owned()], vec![]));
+    let wish = "<user-agent id='1'/><request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>";
+    let success = client.sign_on_external(&format!("{wish}{BIND}")).expect("the certified key logs in");
+    assert!(success.child("token", ns::FAST).is_none());
+    assert_eq!(client.bare(), person.number.address());
+    client.roundtrip();
+    // No certificate, no EXTERNAL.
+    let mut stranger = person.stranger();
+    assert!(!stranger.sasl2_mechanisms().0.iter().any(|name| name == "EXTERNAL"));
+    assert_eq!(stranger.sign_on_external(BIND).map(|_| ()), Err("invalid-mechanism".to_owned()));
 }

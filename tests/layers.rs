@@ -20,7 +20,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "pgp", "words"),
     ("decisions", "account", "words"),
     ("decisions", "services", "words"),
-    ("edges", "store", "words roster archive router"),
+    ("edges", "store", "words roster archive router stream"),
     ("edges", "net", "limits"),
     ("edges", "sms", "phone"),
     ("edges", "c2s", "words stream router net"),

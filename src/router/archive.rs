@@ -6,7 +6,7 @@
 use std::sync::Arc;
 
 use super::ledger::Debt;
-use super::message::is_trifle;
+use super::message::{is_kept, is_trifle};
 use super::roster_iq::broken;
 use super::session::{Cargo, SessionId};
 use super::stamps::{forget_stanza_ids_of, with_stanza_id};
@@ -32,10 +32,11 @@ pub(super) enum Archiving {
 /// A message as an account of ours receives it.
 pub(super) struct Incoming {
     pub(super) stanza: Stanza,
-    pub(super) kind: MessageType,
     pub(super) text: Arc<str>,
     /// Other sessions than the receiving ones get copies. XEP-0280.
     pub(super) copied: bool,
+    /// It must not be lost, and waits where nobody is there.
+    pub(super) kept: bool,
     /// Nobody needs to be woken for it.
     pub(super) trifle: bool,
 }
@@ -63,8 +64,8 @@ impl<S: Storage> Router<S> {
             Some(id) => with_stanza_id(&text, account, id),
             None => text,
         };
-        let trifle = is_trifle(&stanza);
-        Incoming { stanza, kind, text: text.into(), copied, trifle }
+        let (kept, trifle) = (is_kept(&stanza, kind), is_trifle(&stanza));
+        Incoming { stanza, text: text.into(), copied, kept, trifle }
     }
 
     /// A message of one of our accounts is on its way: archives it. Gives its text as the account's other sessions see it.

@@ -1,7 +1,8 @@
 //! Message carbons: what one session of an account sends or receives, the others see too. XEP-0280.
 //!
-//! A copy is no parcel: it is sent again when its session resumes, but nothing is stored for it and no sender waits for it. What a
-//! device missed for good it finds in the archive.
+//! A session that gets a copy of a received message is one more holder of it (see ledger): should the one it was addressed to
+//! die without it, the copy counts. A copy of a sent message is a courtesy: sent again at a resumption, never stored; what a device
+//! missed of these it finds in the archive.
 
 use std::sync::Arc;
 
@@ -38,30 +39,27 @@ impl<S: Storage> Router<S> {
         self.accounts.get(account).is_some_and(|online| online.sessions.iter().any(wants))
     }
 
-    /// Copies a message, given as text too, to the account's sessions that want it and are not among `except`, which have it; never
-    /// to the one it comes from.
-    pub(super) fn copy_to_others(
-        &mut self,
+    /// Copies of a message, given as text too, for the account's sessions that want them and are not among `except`, which have it;
+    /// never for the one it comes from.
+    pub(super) fn copies(
+        &self,
         account: &BareJid,
         stanza: &Stanza,
         text: &str,
-        cargo: Cargo,
         direction: Direction,
         except: &[SessionId],
-    ) {
-        let sender = stanza.from().and_then(|from| from.full());
-        let wants = |id: &SessionId| {
-            let session = self.sessions.get(id).filter(|session| session.wants_carbons && !except.contains(id));
-            // XEP-0280 §6: what one says to oneself does not come back.
-            session.is_some_and(|session| Some(&session.jid) != sender)
+    ) -> Vec<(SessionId, Arc<str>)> {
+        let Some(online) = self.accounts.get(account).filter(|online| online.sessions.len() > except.len()) else {
+            return Vec::new();
         };
-        let Some(online) = self.accounts.get(account) else { return };
-        let others: Vec<SessionId> = online.sessions.iter().copied().filter(wants).collect();
-        for id in others {
-            let Some(session) = self.sessions.get(&id) else { continue };
-            let copy: Arc<str> = wrapped(stanza, text, direction, account, &session.jid.to_string()).into();
-            self.send(id, copy, cargo);
-        }
+        let sender = stanza.from().and_then(|from| from.full());
+        let copy = |id: &SessionId| {
+            let session = self.sessions.get(id).filter(|session| session.wants_carbons && !except.contains(id))?;
+            // XEP-0280 §6: what one says to oneself does not come back.
+            let copied = Some(&session.jid) != sender;
+            copied.then(|| (*id, wrapped(stanza, text, direction, account, &session.jid.to_string()).into()))
+        };
+        online.sessions.iter().filter_map(copy).collect()
     }
 }
 
@@ -118,3 +116,14 @@ fn wrapped(stanza: &Stanza, text: &str, direction: Direction, account: &BareJid,
     copy.push_str("></message>");
     copy
 }
+
+/// The message in a copy of a received one, as [`wrapped`] made it.
+pub(super) fn copied_message(copy: &str) -> Option<String> {
+    let (_, content) = copy.split_once('>')?;
+    let message = content.strip_prefix(RECEIVED_BEGINS)?.strip_suffix(RECEIVED_ENDS)?;
+    Some(format!("<message{message}"))
+}
+
+const RECEIVED_BEGINS: &str = "<received xmlns='urn:xmpp:carbons:2'><forwarded xmlns='urn:xmpp:forward:0'>\
+                               <message xmlns='jabber:client'";
+const RECEIVED_ENDS: &str = "</forwarded></received></message>";

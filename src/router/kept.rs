@@ -15,6 +15,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
+use super::carbons::copied_message;
 use super::ledger::{Parcel, ParcelId};
 use super::session::{Cargo, Draining, Session, SessionId, StreamManagement, Token, Unacknowledged};
 use super::{OfflineId, Online, Router, Storage};
@@ -53,8 +54,8 @@ pub struct KeptState {
     presence: Option<String>,
     priority: i8,
     offline_given: bool,
-    /// The last stored message that it was given, if there are more.
-    draining_after: Option<OfflineId>,
+    /// The last stored message that it was given, and what came meanwhile, if it has not taken all of these.
+    draining: Option<(OfflineId, Vec<(String, KeptCargo)>)>,
     knows_archive_to: u64,
     wants_roster: bool,
     wants_block_list: bool,
@@ -120,11 +121,14 @@ impl<S: Storage> Router<S> {
                 patience: sm.patience,
                 received: if safe { sm.received } else { sm.handled() },
                 acknowledged: sm.acknowledged,
-                unacknowledged: sm.unacknowledged.iter().map(|u| (u.text.to_string(), self.kept_cargo(u))).collect(),
+                unacknowledged: self.to_kept_stanzas(sm.unacknowledged.iter().map(|u| (&u.text, u.cargo))),
                 presence: session.presence.as_deref().map(str::to_owned),
                 priority: session.priority,
                 offline_given: session.offline_given,
-                draining_after: session.draining.map(|draining| draining.after),
+                draining: session.draining.as_ref().map(|draining| {
+                    let behind = draining.behind.iter().map(|(text, cargo)| (text, *cargo));
+                    (draining.after, self.to_kept_stanzas(behind))
+                }),
                 knows_archive_to: session.knows_archive_to.0,
                 wants_roster: session.wants_roster,
                 wants_block_list: session.wants_block_list,
@@ -134,15 +138,16 @@ impl<S: Storage> Router<S> {
         })
     }
 
-    fn kept_cargo(&self, unacknowledged: &Unacknowledged) -> KeptCargo {
-        match unacknowledged.cargo {
+    fn to_kept_stanzas<'a>(&self, stanzas: impl Iterator<Item = (&'a Arc<str>, Cargo)>) -> Vec<(String, KeptCargo)> {
+        let kept_cargo = |cargo| match cargo {
             Cargo::Request => KeptCargo::Request,
             Cargo::Parcel(id) => match self.ledger.get(id).map(|p| (p.stored, p.stamp, p.waited)) {
                 Some((Some(stored), stamp, waited)) => KeptCargo::Parcel { stored, stamp, waited },
                 _ => KeptCargo::Other,
             },
             Cargo::Presence | Cargo::Event | Cargo::Trifle | Cargo::Other => KeptCargo::Other,
-        }
+        };
+        stanzas.map(|(text, cargo)| (text.to_string(), kept_cargo(cargo))).collect()
     }
 
     /// Takes over the sessions that were kept when the node stopped. To be called once, before the first event.
@@ -163,21 +168,16 @@ impl<S: Storage> Router<S> {
             let mut sm = StreamManagement::new(Some(Token::Hash(state.token_hash)), state.patience);
             sm.received = state.received;
             sm.acknowledged = state.acknowledged;
-            let mut waited_open = 0;
-            for (text, cargo) in state.unacknowledged {
-                let text: Arc<str> = text.into();
-                waited_open += usize::from(matches!(cargo, KeptCargo::Parcel { waited: true, .. }));
-                let cargo = match cargo {
-                    KeptCargo::Request => Cargo::Request,
-                    KeptCargo::Other => Cargo::Other,
-                    KeptCargo::Parcel { stored, stamp, waited } => {
-                        let parcel = (stored, stamp, waited);
-                        Cargo::Parcel(self.restore_parcel(&account, &text, parcel, &mut parcels))
-                    }
-                };
+            let waited = |cargo: &KeptCargo| matches!(cargo, KeptCargo::Parcel { waited: true, .. });
+            let open = state.unacknowledged.iter().filter(|(_, cargo)| waited(cargo)).count();
+            for (text, cargo) in self.restore_stanzas(&account, state.unacknowledged, &mut parcels) {
                 sm.unacknowledged_bytes += text.len();
                 sm.unacknowledged.push_back(Unacknowledged { text, cargo });
             }
+            let draining = state.draining.map(|(after, behind)| {
+                let behind = self.restore_stanzas(&account, behind, &mut parcels).into();
+                Box::new(Draining { open, after, behind })
+            });
             let mut session = Session::waiting(jid, self.now.monotonic + left);
             if let Some(until) = session.resume_until() {
                 self.waiting.insert((until, id));
@@ -186,46 +186,58 @@ impl<S: Storage> Router<S> {
             session.presence = state.presence.map(Arc::from);
             session.priority = state.priority;
             session.offline_given = state.offline_given;
-            session.draining = state.draining_after.map(|after| Draining { open: waited_open.max(1), after });
+            let stuck = draining.as_ref().filter(|draining| draining.open == 0).map(|draining| draining.after);
+            session.draining = draining;
             session.knows_archive_to = ArchiveId(state.knows_archive_to);
             session.wants_roster = state.wants_roster;
             session.wants_block_list = state.wants_block_list;
             session.wants_carbons = state.wants_carbons;
             session.directed = state.directed.iter().filter_map(|jid| jid.parse().ok()).collect::<BTreeSet<Jid>>();
             self.sessions.insert(id, session);
+            if let Some(after) = stuck {
+                self.give_offline(id, Some(after));
+            }
         }
     }
 
-    /// A message that several sessions held is one parcel again.
-    fn restore_parcel(
+    fn restore_stanzas(
         &mut self,
         account: &BareJid,
-        text: &Arc<str>,
-        (stored, stamp, waited): (OfflineId, Timestamp, bool),
+        kept: Vec<(String, KeptCargo)>,
         parcels: &mut HashMap<(BareJid, OfflineId), ParcelId>,
-    ) -> ParcelId {
-        let key = (account.clone(), stored);
-        if let Some(id) = parcels.get(&key) {
-            if let Some(parcel) = self.ledger.get_mut(*id) {
-                parcel.holders = parcel.holders.saturating_add(1);
-            }
-            return *id;
-        }
-        if let Some(online) = self.accounts.get_mut(account) {
-            online.in_flight.insert(stored);
-        }
-        let parcel = Parcel {
-            account: account.clone(),
-            text: text.clone(),
-            stamp,
-            debt: None,
-            holders: 1,
-            taken: false,
-            waited,
-            stored: Some(stored),
-        };
-        let id = self.ledger.open(parcel, self.now.monotonic);
-        parcels.insert(key, id);
-        id
+    ) -> Vec<(Arc<str>, Cargo)> {
+        let restored = kept.into_iter().map(|(text, cargo)| {
+            let cargo = match cargo {
+                KeptCargo::Request => Cargo::Request,
+                KeptCargo::Other => Cargo::Other,
+                KeptCargo::Parcel { stored, stamp, waited } => {
+                    let id = parcels.entry((account.clone(), stored)).or_insert_with(|| {
+                        self.ledger.open(
+                            Parcel {
+                                account: account.clone(),
+                                text: copied_message(&text).unwrap_or_else(|| text.clone()).into(),
+                                stamp,
+                                debt: None,
+                                holders: 0,
+                                taken: false,
+                                waited,
+                                stored: Some(stored),
+                            },
+                            self.now.monotonic,
+                        )
+                    });
+                    // What several sessions held is one parcel again.
+                    if let Some(parcel) = self.ledger.get_mut(*id) {
+                        parcel.holders = parcel.holders.saturating_add(1);
+                    }
+                    if let Some(online) = self.accounts.get_mut(account) {
+                        online.in_flight.insert(stored);
+                    }
+                    Cargo::Parcel(*id)
+                }
+            };
+            (text.into(), cargo)
+        });
+        restored.collect()
     }
 }

@@ -1,5 +1,8 @@
 //! Messages: to whom, and what happens when nobody is there. RFC 6121 §8.5, XEP-0160; Kontalk's offline rules.
 
+use std::collections::VecDeque;
+use std::sync::Arc;
+
 use super::archive::Incoming;
 use super::carbons::{Direction, is_copied, strip_forged_copies};
 use super::ledger::{Debt, Parcel, WhenDurable};
@@ -34,7 +37,9 @@ impl<S: Storage> Router<S> {
         let Some(text) = self.archive_sent(from, stanza, debt) else { return };
         if is_copied(stanza) {
             let cargo = if is_trifle(stanza) { Cargo::Trifle } else { Cargo::Other };
-            self.copy_to_others(from, stanza, &text, cargo, Direction::Sent, &[]);
+            for (session, copy) in self.copies(from, stanza, &text, Direction::Sent, &[]) {
+                self.send(session, copy, cargo);
+            }
         }
     }
 
@@ -56,7 +61,7 @@ impl<S: Storage> Router<S> {
         if let Some(session) = resource {
             // RFC 6121 §8.5.3.1: a connected resource gets what is addressed to it.
             let incoming = self.accept(account, stanza, kind, debt);
-            return self.deliver(account, &incoming, vec![session], debt);
+            return self.hand_out(account, incoming, &[session], debt);
         }
         match (to, kind) {
             // RFC 6121 §8.5.3.2.1: only chat messages go on to the other resources of the account.
@@ -72,39 +77,22 @@ impl<S: Storage> Router<S> {
             _ => {
                 let incoming = self.accept(account, stanza, kind, debt);
                 let receivers = self.receiving_sessions(account);
-                self.deliver(account, &incoming, receivers, debt);
+                if !receivers.is_empty() {
+                    self.hand_out(account, incoming, &receivers, debt);
+                } else if incoming.kept {
+                    self.keep(account, &incoming, debt);
+                }
             }
         }
     }
 
-    /// Gives a message to sessions of its account, and copies to the others. What must not be lost is stored where there are none,
-    /// and for sessions that are still being given what waited longer, which it must not overtake.
-    fn deliver(&mut self, account: &BareJid, incoming: &Incoming, receivers: Vec<SessionId>, debt: Option<Debt>) {
-        let kept = is_kept(&incoming.stanza, incoming.kind);
-        let draining = |id: &SessionId| kept && self.sessions.get(id).is_some_and(|s| s.draining.is_some());
-        let (behind, now): (Vec<SessionId>, Vec<SessionId>) = receivers.iter().partition(|id| draining(id));
-        if !now.is_empty() {
-            self.hand_out(account, incoming, &now, kept, debt);
-        }
-        if kept && (now.is_empty() || !behind.is_empty()) {
-            self.keep(account, incoming, debt);
-        }
-        if incoming.copied && !receivers.is_empty() {
-            let cargo = if incoming.trifle { Cargo::Trifle } else { Cargo::Other };
-            self.copy_to_others(account, &incoming.stanza, &incoming.text, cargo, Direction::Received, &receivers);
-        }
-    }
-
-    /// Sends a message to sessions of one account, as one parcel if it must not be lost.
-    fn hand_out(
-        &mut self,
-        account: &BareJid,
-        incoming: &Incoming,
-        sessions: &[SessionId],
-        kept: bool,
-        debt: Option<Debt>,
-    ) {
-        if !kept {
+    /// Sends a message to sessions of one account and copies to others, as one parcel if it must not be lost.
+    fn hand_out(&mut self, account: &BareJid, incoming: Incoming, sessions: &[SessionId], debt: Option<Debt>) {
+        let copies = match incoming.copied {
+            true => self.copies(account, &incoming.stanza, &incoming.text, Direction::Received, sessions),
+            false => Vec::new(),
+        };
+        if !incoming.kept {
             let cargo = match incoming.trifle {
                 true => Cargo::Trifle,
                 false if is_event(&incoming.stanza) => Cargo::Event,
@@ -113,11 +101,14 @@ impl<S: Storage> Router<S> {
             for session in sessions {
                 self.send(*session, incoming.text.clone(), cargo);
             }
+            for (session, copy) in copies {
+                self.send(session, copy, cargo);
+            }
             return;
         }
         let parcel = Parcel {
             account: account.clone(),
-            text: incoming.text.clone(),
+            text: incoming.text,
             stamp: self.now.wall,
             debt,
             holders: 0,
@@ -126,7 +117,7 @@ impl<S: Storage> Router<S> {
             stored: None,
         };
         self.owe(debt);
-        self.send_parcel(parcel, sessions);
+        self.send_parcel(parcel, sessions, copies);
     }
 
     /// Stores a message for an account that nobody is there for.
@@ -143,9 +134,14 @@ impl<S: Storage> Router<S> {
         }
     }
 
-    /// Sends a parcel to sessions, which become its holders.
-    pub(super) fn send_parcel(&mut self, mut parcel: Parcel, sessions: &[SessionId]) {
-        parcel.holders = u16::try_from(sessions.len()).unwrap_or(u16::MAX);
+    /// Sends a parcel to sessions, and copies of it to others; all of them become its holders.
+    pub(super) fn send_parcel(
+        &mut self,
+        mut parcel: Parcel,
+        sessions: &[SessionId],
+        copies: Vec<(SessionId, Arc<str>)>,
+    ) {
+        parcel.holders = u16::try_from(sessions.len() + copies.len()).unwrap_or(u16::MAX);
         let text = match parcel.stored {
             // What went through the store says since when.
             Some(_) => with_delay(&parcel.text, &self.domain, parcel.stamp).into(),
@@ -155,11 +151,15 @@ impl<S: Storage> Router<S> {
             online.in_flight.insert(id);
         }
         let id = self.ledger.open(parcel, self.now.monotonic);
+        let copied: Vec<SessionId> = copies.iter().map(|(session, _)| *session).collect();
         for session in sessions {
             self.send(*session, text.clone(), Cargo::Parcel(id));
         }
+        for (session, copy) in copies {
+            self.send(session, copy, Cargo::Parcel(id));
+        }
         let waits = |s: &SessionId| self.sessions.get(s).is_some_and(|session| session.connection.is_none());
-        if sessions.iter().any(waits) {
+        if sessions.iter().chain(&copied).any(waits) {
             // A receiver whose connection is lost will not acknowledge soon.
             self.store_parcel(id);
         }
@@ -188,42 +188,61 @@ impl<S: Storage> Router<S> {
     }
 
     /// Gives a session the messages that waited for its account, a batch at a time. RFC 6121 §8.5.2.2.1, XEP-0160 §3.
-    pub(super) fn give_offline(&mut self, id: SessionId, after: Option<OfflineId>) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.draining = None;
-        let account = session.jid.bare().clone();
-        let batch = self.storage.offline(&account, self.now.wall, after, limits::OFFLINE_BATCH_MAX);
-        let mut messages = match batch {
-            Ok(messages) => messages,
-            Err(fault) => return log::error!("stored messages of an account cannot be read: {fault}"),
-        };
-        let Some(last) = messages.last().map(|message| message.id) else { return };
-        let more = messages.len() >= limits::OFFLINE_BATCH_MAX;
-        messages.sort_by_key(|message| message.stamp);
-        let in_flight =
-            |id: &OfflineId| self.accounts.get(&account).is_some_and(|online| online.in_flight.contains(id));
-        messages.retain(|message| !in_flight(&message.id));
-        self.forget_what_the_archive_told(id, &account, &mut messages);
-        if messages.is_empty() {
-            return if more {
-                self.give_offline(id, Some(last))
-            };
+    pub(super) fn give_offline(&mut self, id: SessionId, mut after: Option<OfflineId>) {
+        let Some(account) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
+        loop {
+            let batch = self.storage.offline(&account, self.now.wall, after, limits::OFFLINE_BATCH_MAX);
+            let mut messages = batch.unwrap_or_else(|fault| {
+                log::error!("stored messages of an account cannot be read: {fault}");
+                Vec::new()
+            });
+            let Some(last) = messages.last().map(|message| message.id) else { return self.drained(id) };
+            messages.sort_by_key(|message| message.stamp);
+            let in_flight = self.accounts.get(&account).map(|online| &online.in_flight);
+            messages.retain(|message| !in_flight.is_some_and(|ids| ids.contains(&message.id)));
+            self.forget_what_the_archive_told(id, &account, &mut messages);
+            if !messages.is_empty() {
+                return self.give_batch(id, &account, messages, last);
+            }
+            after = Some(last);
         }
-        if more && let Some(session) = self.sessions.get_mut(&id) {
-            session.draining = Some(Draining { open: messages.len(), after: last });
+    }
+
+    fn give_batch(&mut self, id: SessionId, account: &BareJid, messages: Vec<OfflineMessage>, last: OfflineId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        match session.draining.as_mut() {
+            Some(draining) => (draining.open, draining.after) = (messages.len(), last),
+            None => {
+                let draining = Draining { open: messages.len(), after: last, behind: VecDeque::new() };
+                session.draining = Some(Box::new(draining));
+            }
         }
         for message in messages {
+            if let Some(online) = self.accounts.get_mut(account) {
+                online.in_flight.insert(message.id);
+            }
+            let text: Arc<str> = with_delay(&message.stanza, &self.domain, message.stamp).into();
             let parcel = Parcel {
                 account: account.clone(),
-                text: message.stanza.into(),
+                text: text.clone(),
                 stamp: message.stamp,
                 debt: None,
-                holders: 0,
+                holders: 1,
                 taken: false,
                 waited: true,
                 stored: Some(message.id),
             };
-            self.send_parcel(parcel, &[id]);
+            let parcel = self.ledger.open(parcel, self.now.monotonic);
+            // Past the queue of what came meanwhile.
+            self.send_now(id, text, Cargo::Parcel(parcel));
+        }
+    }
+
+    /// All that waited is given: what came meanwhile follows.
+    fn drained(&mut self, id: SessionId) {
+        let draining = self.sessions.get_mut(&id).and_then(|session| session.draining.take());
+        for (text, cargo) in draining.into_iter().flat_map(|draining| draining.behind) {
+            self.send(id, text, cargo);
         }
     }
 

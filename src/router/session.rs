@@ -91,14 +91,6 @@ impl StreamManagement {
         }
     }
 
-    /// What the client was told to name the session by.
-    pub(super) fn name(&self) -> &str {
-        match &self.token {
-            Some(Token::Name(name)) => name,
-            Some(Token::Hash(_)) | None => "",
-        }
-    }
-
     /// Stanzas that are received and safe, modulo 2^32: what `h` may promise.
     pub(super) fn handled(&self) -> u32 {
         self.received.wrapping_sub(u32::try_from(self.open.len()).unwrap_or(u32::MAX))
@@ -119,12 +111,14 @@ pub(super) struct Unwritten {
 }
 
 /// How far a session is with its account's stored messages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Draining {
     /// Those given that it has not acknowledged.
     pub(super) open: usize,
     /// The last that was given.
     pub(super) after: OfflineId,
+    /// Messages that came meanwhile: they must not overtake those that waited longer.
+    pub(super) behind: VecDeque<(Arc<str>, Cargo)>,
 }
 
 /// A bound resource.
@@ -140,8 +134,8 @@ pub(super) struct Session {
     pub(super) priority: i8,
     /// Stored messages were given to it once.
     pub(super) offline_given: bool,
-    /// It is being given stored messages and has so many of them to acknowledge; what comes for it now is stored behind them.
-    pub(super) draining: Option<Draining>,
+    /// It is being given stored messages; what comes for it now follows behind them.
+    pub(super) draining: Option<Box<Draining>>,
     /// It has read its account's archive up to this message, all of it. XEP-0313.
     pub(super) knows_archive_to: ArchiveId,
     /// It asked for the roster: an *interested resource*, RFC 6121 §2.2.

@@ -27,6 +27,7 @@ mod record;
 mod roster;
 mod schema;
 mod session;
+mod token;
 
 #[cfg(test)]
 mod tests;
@@ -39,6 +40,7 @@ use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use smol::channel::Receiver;
 
@@ -49,7 +51,7 @@ use crate::roster::{BlockList, Entry, Roster};
 use crate::router::{ArchiveScan, KeptSession, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 use crate::stanza::Timestamp;
 use committer::{Commits, Committer};
-use offline::Queues;
+use offline::{OfflineLimits, Queues};
 use schema::Trees;
 
 /// The open store. Clones share it; the last one dropped commits what is left and closes it.
@@ -95,6 +97,11 @@ impl Store {
         let committer = Committer::start(Arc::clone(&shared))
             .map_err(|error| OpenError::Io { path: dir.to_owned(), error: error.to_string() })?;
         Ok(Store { committer: Arc::new(committer), shared })
+    }
+
+    /// How many messages may wait for one account, and how long; without this call as `limits` has it.
+    pub fn set_offline_limits(&self, messages_max: usize, ttl: Duration) {
+        self.shared.queues().limits = OfflineLimits { messages_max, ttl };
     }
 
     /// Waits until the write with this ticket survives a power cut.

@@ -19,11 +19,13 @@
 //! | `archive` | `ACCOUNT 00` chunk (8), part (2) | a part of a chunk of archived messages (`archive`) |
 //! | `archive_preferences` | `ACCOUNT` | what the user chose |
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
+//! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
 
 use crate::jid::BareJid;
+use crate::stream::ClientId;
 
 /// The version of all this.
 pub(super) const VERSION: u32 = 1;
@@ -41,6 +43,7 @@ pub(super) struct Trees {
     pub(super) archive: sled::Tree,
     pub(super) archive_preferences: sled::Tree,
     pub(super) sessions: sled::Tree,
+    pub(super) tokens: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -59,6 +62,7 @@ impl Trees {
             archive: db.open_tree("archive")?,
             archive_preferences: db.open_tree("archive_preferences")?,
             sessions: db.open_tree("sessions")?,
+            tokens: db.open_tree("tokens")?,
             damaged: db.open_tree("damaged")?,
         })
     }
@@ -95,6 +99,11 @@ pub(super) fn session_key(account: &BareJid, resource: &str, part: u16) -> Vec<u
     key.push(0);
     key.extend_from_slice(&part.to_be_bytes());
     key
+}
+
+/// Key of the login tokens of one client of an account.
+pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
+    joined(account, &client.0)
 }
 
 /// Key of a part of a ring.

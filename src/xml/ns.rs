@@ -92,8 +92,14 @@ pub const RETRACTION: &str = "urn:xmpp:message-retract:1";
 pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 /// XEP-0352.
 pub const CSI: &str = "urn:xmpp:csi:0";
+/// XEP-0386.
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// XEP-0388.
+pub const SASL2: &str = "urn:xmpp:sasl:2";
 /// XEP-0440.
 pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
+/// XEP-0484.
+pub const FAST: &str = "urn:xmpp:fast:0";
 /// XEP-0027: signed announcements use it.
 pub const SIGNED: &str = "jabber:x:signed";
 /// Kontalk: FORM_TYPE of the code step.
@@ -145,6 +151,9 @@ const KNOWN: &[&str] = &[
     TIME,
     CSI,
     SASL_CHANNEL_BINDING,
+    SASL2,
+    BIND2,
+    FAST,
     SIGNED,
     KONTALK_REGISTER_CODE,
     KONTALK_ROSTER,

@@ -7,6 +7,7 @@ mod durability;
 mod measure;
 mod messages;
 mod rosters;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
