@@ -55,6 +55,7 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
         ("limits.unauthenticated_per_address_max = 300", "limits.unauthenticated_per_address_max = 300: more than limits.unauthenticated_max, which is for all together (remedy: a smaller number)".to_owned()),
+        ("archive.days = 3651", "archive.days = 3651: out of range (remedy: a number from 0 to 3650)".to_owned()),
         ("domain = \"b.example\"", "this is not TOML: duplicate key (remedy: texts stand in \"quotes\", lists in [brackets])".to_owned()),
     ] {
         let said = said(&format!("domain = \"a.example\"\n{line}\n"));

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ledger::Debt;
-use super::message::with_delay;
 use super::session::{Cargo, SessionId};
+use super::stamps::with_delay;
 use super::stream_management::reread;
 use super::{Router, Storage};
 use crate::jid::{BareJid, FullJid, Jid};

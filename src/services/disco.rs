@@ -29,7 +29,7 @@ pub(super) fn get(
     }
     Some(Ok(Some(match addressee {
         Addressee::Domain => domain_info(facts),
-        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(),
+        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(facts),
         Addressee::Component => component_info(),
     })))
 }
@@ -99,13 +99,23 @@ fn component_info() -> Element {
 
 /// XEP-0030 §3.1, and the registry's identity for an account that is registered here. XEP-0163 §6: an account is a pubsub
 /// service, too.
-fn account_info() -> Element {
+fn account_info(facts: &Facts) -> Element {
     let mut query = Element::new("query", ns::DISCO_INFO)
         .with_child(identity("account", "registered"))
         .with_child(identity("pubsub", "pep"));
-    let features =
-        [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::CARBONS, ns::VCARD, ns::AVATAR_CONVERSION, ns::PUBSUB];
-    for feature in features {
+    let features = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::PING,
+        ns::CARBONS,
+        ns::VCARD,
+        ns::AVATAR_CONVERSION,
+        ns::PUBSUB,
+        ns::STANZA_ID,
+    ];
+    // XEP-0313 §7.
+    let archive = [ns::MAM, ns::MAM_EXTENDED].into_iter().filter(|_| facts.archive);
+    for feature in features.into_iter().chain(archive) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     for feature in PUBSUB_FEATURES {

@@ -20,6 +20,9 @@
 //! | `items` | `ACCOUNT 00 NODE 00` number (8), part (2) | a part of an item; by number they lie in the order of publication |
 //! | `item_ids` | `ACCOUNT 00 NODE 00 ITEM` | the item's number |
 //! | `farewells` | `ACCOUNT 00 CONTACT` | two flags: the contact is still to be sent unsubscribe, unsubscribed, in the name of a former owner |
+//! | `archive` | `ACCOUNT 00` chunk (8), part (2) | a part of a chunk of archived messages (`archive`) |
+//! | `archive_preferences` | `ACCOUNT` | what the user chose |
+//! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
@@ -41,6 +44,9 @@ pub(super) struct Trees {
     pub(super) blocked: sled::Tree,
     pub(super) offline: sled::Tree,
     pub(super) farewells: sled::Tree,
+    pub(super) archive: sled::Tree,
+    pub(super) archive_preferences: sled::Tree,
+    pub(super) sessions: sled::Tree,
     pub(super) tokens: sled::Tree,
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
@@ -60,6 +66,9 @@ impl Trees {
             blocked: db.open_tree("blocked")?,
             offline: db.open_tree("offline")?,
             farewells: db.open_tree("farewells")?,
+            archive: db.open_tree("archive")?,
+            archive_preferences: db.open_tree("archive_preferences")?,
+            sessions: db.open_tree("sessions")?,
             tokens: db.open_tree("tokens")?,
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
@@ -90,6 +99,14 @@ pub(super) fn contact_key(account: &BareJid, address: &str) -> Vec<u8> {
 /// Key of a part of a chunk of offline messages.
 pub(super) fn chunk_key(account: &BareJid, chunk: u64, part: u16) -> Vec<u8> {
     let mut key = joined(account, &chunk.to_be_bytes());
+    key.extend_from_slice(&part.to_be_bytes());
+    key
+}
+
+/// Key of a part of a session.
+pub(super) fn session_key(account: &BareJid, resource: &str, part: u16) -> Vec<u8> {
+    let mut key = joined(account, resource.as_bytes());
+    key.push(0);
     key.extend_from_slice(&part.to_be_bytes());
     key
 }

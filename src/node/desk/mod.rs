@@ -33,6 +33,7 @@ pub(super) struct Desk {
     begun: Instant,
     contact: Vec<String>,
     registration: bool,
+    archive: bool,
     lookups: LookupBudget,
     parking: Arc<Mutex<Parking>>,
     key_changes: Buckets<BareJid>,
@@ -106,6 +107,7 @@ impl Desk {
             begun,
             contact: config.contact.clone(),
             registration: config.registration.enabled,
+            archive: !config.archive.ttl.is_zero(),
             lookups: LookupBudget::default(),
             parking,
             key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
@@ -164,6 +166,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         contact: desk.contact.clone(),
         registration: desk.registration,
         caps: desk.own_caps.clone(),
+        archive: desk.archive,
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
@@ -176,6 +179,7 @@ pub(super) fn own_caps(config: &Config) -> String {
         contact: config.contact.clone(),
         registration: config.registration.enabled,
         caps: String::new(),
+        archive: false,
         now: Timestamp { millis: 0 },
     };
     caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
