@@ -1,6 +1,6 @@
 //! The node as its connections see it: one value that hands each question to whoever answers it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use zeroize::Zeroizing;
@@ -10,6 +10,7 @@ use super::login::{Logins, lasting_secret};
 use super::random::random_bytes;
 use super::registration::Registrations;
 use super::tokens::Tokens;
+use crate::account::Parking;
 use crate::c2s::{Answer, Host, Outbox, Peer};
 use crate::config::Config;
 use crate::jid::BareJid;
@@ -39,6 +40,7 @@ impl NodeHost {
         token_secret: Zeroizing<[u8; 32]>,
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
+        parking: Arc<Mutex<Parking>>,
     ) -> NodeHost {
         NodeHost {
             stream_config: Arc::new(StreamConfig {
@@ -51,7 +53,7 @@ impl NodeHost {
             certificate,
             logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
             tokens: Tokens::new(token_secret, store.clone()),
-            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone()),
+            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking),
             server_key,
             inbox,
         }

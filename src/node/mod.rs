@@ -38,12 +38,13 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use smol::Executor;
 use smol::future::FutureExt;
 
+use crate::account::Parking;
 use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::router::{Now, Router};
@@ -158,9 +159,11 @@ async fn serve(
 
     let router = Router::new(config.domain.clone(), store.clone(), clock());
     let server_key = Arc::new(server_key);
-    let desk = Desk::new(config, store.clone(), server_key.clone(), begun);
+    let parking = Arc::new(Mutex::new(Parking::default()));
+    let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
-    let host = NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone());
+    let host =
+        NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking);
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();

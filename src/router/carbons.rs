@@ -1,6 +1,7 @@
 //! Message carbons: what one session of an account sends or receives, the others see too. XEP-0280.
 //!
-//! A copy is no parcel: it is sent again when its session resumes, but nothing is stored for it and no sender waits for it.
+//! A session that gets a copy of a received message is one more holder of it (see ledger): should the one it was addressed to
+//! die without it, the copy counts. A copy of a sent message is a courtesy: sent again at a resumption, never stored.
 
 use std::sync::Arc;
 
@@ -30,25 +31,32 @@ impl<S: Storage> Router<S> {
         self.send(id, stanza.result().to_text().into(), Cargo::Other);
     }
 
-    /// Copies a message to the account's sessions that want it and are not among `except`, which have it.
-    pub(super) fn copy_to_others(
-        &mut self,
+    /// Copies of a message for the account's sessions that want them and are not among `except`, which have it.
+    pub(super) fn copies(
+        &self,
         account: &BareJid,
         stanza: &Stanza,
         direction: Direction,
         except: &[SessionId],
-    ) {
-        let wants =
-            |id: &SessionId| !except.contains(id) && self.sessions.get(id).is_some_and(|session| session.wants_carbons);
-        let Some(online) = self.accounts.get(account) else { return };
-        let others: Vec<SessionId> = online.sessions.iter().copied().filter(wants).collect();
-        if others.is_empty() || !is_copied(stanza) {
-            return;
+    ) -> Vec<(SessionId, Arc<str>)> {
+        let Some(online) = self.accounts.get(account).filter(|online| online.sessions.len() > except.len()) else {
+            return Vec::new();
+        };
+        if !is_copied(stanza) {
+            return Vec::new();
         }
-        for id in others {
-            let Some(to) = self.sessions.get(&id).map(|session| Jid::Full(session.jid.clone())) else { continue };
-            let text: Arc<str> = wrapped(stanza, direction, account, to).to_text().into();
-            self.send(id, text, Cargo::Other);
+        let copy = |id: &SessionId| {
+            let session = self.sessions.get(id).filter(|session| session.wants_carbons && !except.contains(id))?;
+            let text = wrapped(stanza, direction, account, Jid::Full(session.jid.clone())).to_text();
+            Some((*id, Arc::from(text)))
+        };
+        online.sessions.iter().filter_map(copy).collect()
+    }
+
+    /// The user's other sessions see what one of them sends.
+    pub(super) fn show_sent(&mut self, account: &BareJid, stanza: &Stanza, sender: SessionId) {
+        for (session, text) in self.copies(account, stanza, Direction::Sent, &[sender]) {
+            self.send(session, text, Cargo::Other);
         }
     }
 }

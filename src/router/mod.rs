@@ -42,7 +42,7 @@ use crate::limits;
 use crate::roster::{BlockList, Removal};
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
 use crate::xml::{Element, ns};
-use carbons::{Direction, strip_carbons};
+use carbons::strip_carbons;
 use ledger::{Debt, Ledger, WhenDurable};
 use session::{Cargo, Session, SessionId};
 
@@ -375,7 +375,7 @@ impl<S: Storage> Router<S> {
                     stanza.set_to(Some(Jid::Bare(from.bare().clone())));
                 }
                 self.forget_own_delay_stamps(&mut stanza);
-                self.copy_to_others(from.bare(), &stanza, Direction::Sent, &[session]);
+                self.show_sent(from.bare(), &stanza, session);
                 strip_carbons(&mut stanza);
                 self.route(stanza, debt);
             }

@@ -94,12 +94,14 @@ pub(super) struct Unwritten {
 }
 
 /// How far a session is with its account's stored messages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Draining {
     /// Those given that it has not acknowledged.
     pub(super) open: usize,
     /// The last that was given.
     pub(super) after: OfflineId,
+    /// Messages that came meanwhile: they must not overtake those that waited longer.
+    pub(super) behind: VecDeque<(Arc<str>, Cargo)>,
 }
 
 /// A bound resource.
@@ -115,8 +117,8 @@ pub(super) struct Session {
     pub(super) priority: i8,
     /// Stored messages were given to it once.
     pub(super) offline_given: bool,
-    /// It is being given stored messages and has so many of them to acknowledge; what comes for it now is stored behind them.
-    pub(super) draining: Option<Draining>,
+    /// It is being given stored messages; what comes for it now follows behind them.
+    pub(super) draining: Option<Box<Draining>>,
     /// It asked for the roster: an *interested resource*, RFC 6121 §2.2.
     pub(super) wants_roster: bool,
     /// It asked for the block list. XEP-0191 §3.2.

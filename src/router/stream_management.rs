@@ -157,7 +157,7 @@ impl<S: Storage> Router<S> {
         }
         let receivers = self.receiving_sessions(&parcel.account);
         if !receivers.is_empty() {
-            return self.send_parcel(parcel, &receivers);
+            return self.send_parcel(parcel, &receivers, Vec::new());
         }
         if parcel.stored.is_some() {
             return;
@@ -183,6 +183,11 @@ impl<S: Storage> Router<S> {
 impl<S: Storage> Router<S> {
     /// Sends text to a session: now, when its client resumes, or, what an inactive client can do without, later.
     pub(super) fn send(&mut self, id: SessionId, text: Arc<str>, cargo: Cargo) {
+        let draining = self.sessions.get_mut(&id).and_then(|session| session.draining.as_mut());
+        if let Some(draining) = draining.filter(|_| is_parcel(&cargo)) {
+            draining.behind.push_back((text, cargo));
+            return self.check_backlog(id);
+        }
         if !self.is_held_back(id, &text, cargo) {
             self.send_now(id, text, cargo);
         }
@@ -217,7 +222,8 @@ impl<S: Storage> Router<S> {
         let over = session.sm.as_ref().is_some_and(|sm| {
             sm.unacknowledged.len() > limits::UNACKED_STANZAS_MAX || sm.unacknowledged_bytes > limits::UNACKED_BYTES_MAX
         });
-        let over = over || session.unwritten.len() > limits::UNACKED_STANZAS_MAX;
+        let behind = session.draining.as_ref().map_or(0, |draining| draining.behind.len());
+        let over = over || session.unwritten.len().max(behind) > limits::UNACKED_STANZAS_MAX;
         if !over {
             return;
         }
@@ -447,7 +453,11 @@ fn held_parcels(session: &Session) -> Vec<ParcelId> {
         Cargo::Parcel(parcel) => Some(parcel),
         _ => None,
     });
-    unwritten.chain(unacknowledged).collect()
+    let behind = session.draining.iter().flat_map(|draining| &draining.behind).filter_map(|(_, cargo)| match cargo {
+        Cargo::Parcel(parcel) => Some(*parcel),
+        _ => None,
+    });
+    unwritten.chain(unacknowledged).chain(behind).collect()
 }
 
 /// A stanza that was serialised here.

@@ -287,6 +287,15 @@ impl Client {
         Ok(Some(element))
     }
 
+    /// The next element from the wire, whatever it is, stream management's and stream errors too; nothing is counted.
+    pub fn read_any(&mut self) -> Result<Element, Lost> {
+        match self.read_frame()? {
+            Frame::Element(element) => Ok(element),
+            Frame::End => Err(Lost::Ended),
+            Frame::Header(_) => panic!("a stream header in the middle of a stream"),
+        }
+    }
+
     /// Tells the node what was handled. XEP-0198 §4.
     pub fn acknowledge(&mut self) -> Result<(), Lost> {
         let h = self.sm.as_ref().expect("stream management is on").handled;

@@ -3,13 +3,16 @@
 //! Services that only state facts are pure and live in [`crate::services`]. One that reads or changes the store has a file here
 //! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
 
+mod keys;
 mod kontalk;
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use crate::account::Parking;
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
+use crate::limits::{self, Buckets};
 use crate::pgp::ServerKey;
 use crate::router::{Storage, Ticket};
 use crate::services::roster_match::LookupBudget;
@@ -26,6 +29,8 @@ pub(super) struct Desk {
     contact: Vec<String>,
     registration: bool,
     lookups: LookupBudget,
+    parking: Arc<Mutex<Parking>>,
+    key_changes: Buckets<BareJid>,
 }
 
 /// A request at the desk.
@@ -61,10 +66,16 @@ type Service = fn(&mut Desk, &Request<'_>) -> Option<Handled>;
 
 /// In the order they are asked.
 const SERVICES: &[Service] =
-    &[kontalk::roster_match, kontalk::server_list, kontalk::public_key, kontalk::last_activity, facts];
+    &[keys::key_forms, kontalk::roster_match, kontalk::server_list, kontalk::public_key, kontalk::last_activity, facts];
 
 impl Desk {
-    pub(super) fn new(config: &Config, store: Store, server_key: Arc<ServerKey>, begun: Instant) -> Desk {
+    pub(super) fn new(
+        config: &Config,
+        store: Store,
+        server_key: Arc<ServerKey>,
+        parking: Arc<Mutex<Parking>>,
+        begun: Instant,
+    ) -> Desk {
         Desk {
             domain: config.domain.clone(),
             store,
@@ -73,6 +84,8 @@ impl Desk {
             contact: config.contact.clone(),
             registration: config.registration.enabled,
             lookups: LookupBudget::default(),
+            parking,
+            key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
         }
     }
 
@@ -113,3 +126,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
 }
+
+/// New keys of one account at once, and how long until one more.
+const KEY_CHANGES_AT_ONCE: u32 = 5;
+const KEY_CHANGE_REFILL: Duration = Duration::from_secs(10 * 60);

@@ -4,6 +4,7 @@ mod acknowledgement;
 mod delivery;
 mod extensions;
 mod presence;
+mod random;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
