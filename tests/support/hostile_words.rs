@@ -5,10 +5,11 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::Instant;
 
-use kontalk_node::account::{Policy, Registrar, Request, Verdict};
+use kontalk_node::account::{KeyForm, Parking, Policy, Registrar, Request, Token, Verdict, fetched, parked};
 use kontalk_node::config;
 use kontalk_node::jid::{BareJid, Jid};
 use kontalk_node::limits::{BLOCK_LIST_MAX, ROSTER_GROUPS_MAX, ROSTER_NAME_BYTES_MAX, STANZA_DEPTH_MAX};
+use kontalk_node::pgp::UserRing;
 use kontalk_node::phone::{Code, PhoneNumber};
 use kontalk_node::roster::{self, BlockList, BlockingRequest, Entry, Roster, RosterSet};
 use kontalk_node::services::{self, Addressee, Facts, roster_match};
@@ -89,6 +90,10 @@ pub fn registration(random: &mut Random, input: &[u8]) -> bool {
             }
         }
         Ok(Request::Instructions) => reread(&registrar.instructions()),
+        Ok(Request::Fetch(token)) => {
+            assert!(Parking::default().fetch(now, peer, &token).is_err(), "no key is parked");
+            return true;
+        }
         Ok(Request::Unsupported(error)) => reread(&error.to_element()),
         Ok(Request::Phone(form)) => {
             registrar.admit(now, peer, &form).expect("the first is admitted");
@@ -105,7 +110,30 @@ pub fn registration(random: &mut Random, input: &[u8]) -> bool {
             return true;
         }
     }
-    false
+    stanza.payload().is_some_and(own_key)
+}
+
+/// What a registered user's client asks about its key.
+fn own_key(query: &Element) -> bool {
+    match KeyForm::read(query) {
+        Some(Ok(KeyForm::Park(key))) => {
+            let (now, peer) = (Instant::now(), IpAddr::from(Ipv4Addr::LOCALHOST));
+            let (mut parking, token) = (Parking::default(), Token::from_random([5; 16]));
+            assert!(!format!("{key:?} {token:?}").contains(token.digits()));
+            parking.park(now, domain(), key.clone(), token.clone());
+            reread(&parked(&token));
+            let (_, found) = parking.fetch(now, peer, &token).expect("it was parked");
+            assert!(found == key);
+            reread(&fetched(&found, b"ring"));
+            assert!(parking.fetch(now, peer, &token).is_err(), "a token is good for once");
+            true
+        }
+        Some(Ok(KeyForm::Replace { ring, revoked })) => {
+            let _ = (UserRing::parse(&ring), UserRing::parse(&revoked));
+            true
+        }
+        Some(Err(_)) | None => false,
+    }
 }
 
 /// What an account asks of its roster, its block list, the address book lookup, and the services that state facts.
