@@ -184,7 +184,8 @@ impl<S: Storage> Router<S> {
             (self.sessions.get_mut(&id), query.follows(), page.ids.last())
         {
             let (from, to) = session.archive_told;
-            session.archive_told = (if anchor == to { from } else { anchor }, *last);
+            let overlaps = to != ArchiveId::default() && anchor <= to && *last >= from;
+            session.archive_told = if overlaps { (from.min(anchor), to.max(*last)) } else { (anchor, *last) };
         }
         Ok(())
     }
