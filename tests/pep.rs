@@ -444,3 +444,37 @@ fn a_lie_about_capabilities_deceives_nobody_else() {
     ));
     assert!(!answer_caps(&mut romeo, &honest, &ver));
 }
+
+#[test]
+fn large_items_come_back_whole_and_a_used_up_share_is_told() {
+    let node = verona();
+    let mut romeo = Client::online(&node, "romeo", "orchard");
+    let large = "x".repeat(200 * 1024);
+    let payload = format!("<p xmlns='urn:large'>{large}</p>");
+    let mut published = 0;
+    let refused = loop {
+        match publish(&mut romeo, "urn:large", &format!("i{published}"), &payload, &[("max_items", "max")]) {
+            Ok(_) => published += 1,
+            Err(refused) => break refused,
+        }
+        assert!(published < 100, "there is no limit");
+    };
+    assert_eq!(refused, refusal("resource-constraint", "cancel"));
+    let one = format!("<pubsub xmlns='{}'><items node='urn:large'><item id='i0'/></items></pubsub>", ns::PUBSUB);
+    let answer = romeo.ask("get", None, &one).unwrap().unwrap();
+    let item = answer.child("items", ns::PUBSUB).unwrap().first_child().unwrap();
+    assert_eq!(item.first_child().unwrap().text(), large);
+    // All at once would be too much for one stanza: the newest come, and the names of all can be asked for.
+    let some = read(&mut romeo, None, "urn:large").unwrap();
+    assert!(some.len() < published && some.last() == Some(&format!("i{}", published - 1)), "{some:?}");
+    let names = format!("<query xmlns='{}' node='urn:large'/>", ns::DISCO_ITEMS);
+    let names = romeo.ask("get", Some(ROMEO), &names).unwrap().unwrap();
+    assert_eq!(names.children().count(), published);
+    // The account goes with all of it; who has the address next begins with nothing.
+    romeo.close();
+    let removed = node.cli(&["account", "remove", ROMEO]);
+    assert!(removed.status.success(), "{removed:?}");
+    node.add_account("romeo");
+    let mut romeo = Client::online(&node, "romeo", "orchard");
+    assert_eq!(read(&mut romeo, None, "urn:large"), Err(refusal("item-not-found", "cancel")));
+}
