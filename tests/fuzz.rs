@@ -20,7 +20,8 @@ use kontalk_node::limits::{STANZA_BYTES_MAX, STRANGER_ELEMENT_BYTES_MAX};
 use kontalk_node::pgp::{UserRing, is_bridge_certificate, judge_candidate, ring_of_certificate};
 use kontalk_node::stanza::{SaslCondition, SaslFailure, Stanza, Timestamp};
 use kontalk_node::stream::{
-    Action, ClientCertificate, ResumeRefused, ScramKeys, Security, Stream, StreamConfig, TlsFacts,
+    Action, Bound, ClientCertificate, IssuedToken, ResumeRefused, Resumed, ScramKeys, Security, Stream, StreamConfig,
+    TlsFacts, TokenVerdict,
 };
 use kontalk_node::xml::{Frame, Framer, FramerLimits, XmlError, ns, parse_document};
 
@@ -142,10 +143,20 @@ struct Led {
 
 impl Led {
     fn into_state(state: usize) -> Led {
-        let config = Arc::new(StreamConfig { domain: "a.example".parse().unwrap(), registration: true, caps: None });
+        let config = Arc::new(StreamConfig {
+            domain: "a.example".parse().unwrap(),
+            registration: true,
+            caps: None,
+            inline: &[ns::SM],
+            resource_secret: [1; 32],
+        });
         let certificate = if state == 3 { ClientCertificate::Bridge } else { ClientCertificate::None };
-        let facts =
-            TlsFacts { exporter: Some([7; 32]), server_end_point: Some(vec![7; 32]), client_certificate: certificate };
+        let facts = TlsFacts {
+            exporter: Some([7; 32]),
+            server_end_point: Some(vec![7; 32]),
+            client_certificate: certificate,
+            version: 0x0304,
+        };
         let security = if state <= 1 { Security::Plain } else { Security::Tls(facts) };
         let mut led = Led { stream: Stream::new(config, security, [9; 32], Instant::now()) };
         let steps: &[&str] = match state {
@@ -171,6 +182,7 @@ impl Led {
                     exporter: None,
                     server_end_point: None,
                     client_certificate: ClientCertificate::Other,
+                    version: 0x0303,
                 }),
                 Action::FetchScramKeys { account } => {
                     let keys = if yes() { Ok(ScramKeys::fake(&[1; 32], &account)) } else { Err(refused()) };
@@ -183,14 +195,22 @@ impl Led {
                     let account = "romeo@a.example".parse().unwrap();
                     self.stream.authenticated(if yes() { Ok(account) } else { Err(refused()) });
                 }
+                Action::VerifyToken(_) => {
+                    let verdict = TokenVerdict { response: [2; 32], replacement: None };
+                    self.stream.token_verified(if yes() { Ok(verdict) } else { Err(refused()) });
+                }
+                Action::IssueToken { .. } => {
+                    let token = IssuedToken { token: "t".to_owned().into(), expiry: Timestamp { millis: 1 } };
+                    self.stream.token_issued(yes().then_some(token));
+                }
                 Action::Register(request) => self.stream.registration_reply(request.result()),
-                Action::Bind { account, resource } => {
+                Action::Bind { account, resource, .. } => {
                     let jid = account.with_resource(resource.as_deref().unwrap_or("made")).unwrap();
-                    self.stream.bound(Ok(jid));
+                    self.stream.bound(Ok(Bound { jid, inline: Vec::new() }));
                 }
                 Action::Resume { account, .. } => {
                     let jid = account.with_resource("old").unwrap();
-                    self.stream.resumed(if yes() { Ok(jid) } else { Err(ResumeRefused { h: None }) });
+                    self.stream.resumed(if yes() { Ok(Resumed { jid, h: 1 }) } else { Err(ResumeRefused { h: None }) });
                 }
                 _ => {}
             }

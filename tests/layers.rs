@@ -21,7 +21,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "pubsub", "words"),
     ("decisions", "caps", "words"),
     ("decisions", "services", "words"),
-    ("edges", "store", "words roster router pubsub"),
+    ("edges", "store", "words roster router stream pubsub"),
     ("edges", "net", "limits"),
     ("edges", "sms", "phone"),
     ("edges", "c2s", "words stream router net"),

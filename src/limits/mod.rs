@@ -43,6 +43,14 @@ pub const IDLE_BEFORE_PING: Duration = Duration::from_secs(300);
 pub const PING_TIMEOUT: Duration = Duration::from_secs(60);
 /// Authentication attempts on one stream, RFC 6120 §6.4.5 wants 2 to 5.
 pub const SASL_ATTEMPTS_PER_STREAM_MAX: u8 = 4;
+/// How long a login token is good (XEP-0484): a phone that was away for longer needs its password again.
+pub const TOKEN_TTL: Duration = Duration::from_secs(28 * 24 * 3600);
+/// A token that is older is replaced when it is used: one write a week and client.
+pub const TOKEN_ROTATE_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Clients of one account that have a token; one more makes the longest unused one forget its own. 32 × about 100 bytes on disk.
+pub const TOKEN_CLIENTS_MAX: usize = 32;
+/// Bytes of the tag that a client puts before its resource (XEP-0386).
+pub const BIND_TAG_BYTES_MAX: usize = 128;
 /// Registration requests on one stream before authentication.
 pub const REGISTRATION_REQUESTS_PER_STREAM_MAX: u8 = 10;
 

@@ -12,8 +12,10 @@ impl<S: Storage> Router<S> {
     pub(super) fn iq_from_client(&mut self, id: SessionId, mut stanza: Stanza, debt: Option<Debt>) {
         let Some(own) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
         if stanza.to().is_none() {
-            // RFC 6120 §10.3.3: the node answers on behalf of the account.
-            stanza.set_to(Some(Jid::Bare(own.clone())));
+            // RFC 6120 §10.3.3: the node answers on behalf of the account. Kontalk's clients mean the node when they ask for
+            // a key without saying whose.
+            let of_node = stanza.payload().is_some_and(|p| p.is("pubkey", ns::KONTALK_PUBKEY));
+            stanza.set_to(Some(Jid::Bare(if of_node { self.domain.clone() } else { own.clone() })));
         }
         let for_own_account = stanza.to() == Some(&Jid::Bare(own));
         let payload = stanza.payload().map(|p| (p.name(), p.namespace()));
@@ -22,6 +24,7 @@ impl<S: Storage> Router<S> {
             Some(("blocklist" | "block" | "unblock", ns::BLOCKING)) if stanza.is_request() && for_own_account => {
                 self.blocking_iq(id, &stanza, debt);
             }
+            Some((_, ns::CARBONS)) if stanza.is_request() && for_own_account => self.carbons_iq(id, &stanza),
             _ => self.route(stanza, debt),
         }
     }

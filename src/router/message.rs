@@ -1,10 +1,12 @@
 //! Messages: to whom, and what happens when nobody is there. RFC 6121 §8.5, XEP-0160; Kontalk's offline rules.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::carbons::Direction;
 use super::ledger::{Debt, Parcel, WhenDurable};
 use super::session::{Cargo, Draining, SessionId};
-use super::{OfflineId, Router, Storage, StorageFault};
+use super::{OfflineId, OfflineMessage, Router, Storage, StorageFault};
 use crate::jid::{BareJid, Jid};
 use crate::limits;
 use crate::stanza::{MessageType, Stanza, StanzaCondition, StanzaError, Timestamp, delay};
@@ -13,6 +15,9 @@ use crate::xml::{Element, ns, parse_document};
 impl<S: Storage> Router<S> {
     pub(super) fn route_message(&mut self, stanza: Stanza, to: &Jid, kind: MessageType, debt: Option<Debt>) {
         let account = to.bare();
+        if self.is_multicast(&stanza, to) {
+            return self.multicast(stanza, debt);
+        }
         if account.localpart().is_none() {
             // The node itself reads no messages.
             return self.bounce(&stanza, StanzaError::new(StanzaCondition::ServiceUnavailable));
@@ -24,10 +29,6 @@ impl<S: Storage> Router<S> {
         };
         let resource = to.full().filter(|_| reachable).and_then(|full| self.session_of(full));
         if let Some(session) = resource {
-            if self.is_draining(session) && is_kept(&stanza, kind) {
-                // It must not overtake what waited longer.
-                return self.keep(account, &stanza, debt);
-            }
             // RFC 6121 §8.5.3.1: a connected resource gets what is addressed to it.
             return self.hand_out(account, &stanza, &[session], debt);
         }
@@ -43,20 +44,14 @@ impl<S: Storage> Router<S> {
             (_, MessageType::Error) => {}
             _ if !reachable => {}
             _ => {
-                let (draining, receivers): (Vec<_>, Vec<_>) =
-                    self.receiving_sessions(account).into_iter().partition(|id| self.is_draining(*id));
+                let receivers = self.receiving_sessions(account);
                 if !receivers.is_empty() {
                     self.hand_out(account, &stanza, &receivers, debt);
-                }
-                if (receivers.is_empty() || !draining.is_empty()) && is_kept(&stanza, kind) {
+                } else if is_kept(&stanza, kind) {
                     self.keep(account, &stanza, debt);
                 }
             }
         }
-    }
-
-    fn is_draining(&self, id: SessionId) -> bool {
-        self.sessions.get(&id).is_some_and(|session| session.draining.is_some())
     }
 
     /// Sends a message to sessions of one account, as one parcel if it must not be lost.
@@ -67,8 +62,12 @@ impl<S: Storage> Router<S> {
             _ => false,
         };
         if !kept {
+            let cargo = if is_trifle(stanza) { Cargo::Trifle } else { Cargo::Other };
             for session in sessions {
-                self.send(*session, text.clone(), Cargo::Other);
+                self.send(*session, text.clone(), cargo);
+            }
+            for (session, copy) in self.copies(account, stanza, Direction::Received, sessions) {
+                self.send(session, copy, cargo);
             }
             return;
         }
@@ -83,7 +82,8 @@ impl<S: Storage> Router<S> {
             stored: None,
         };
         self.owe(debt);
-        self.send_parcel(parcel, sessions);
+        let copies = self.copies(account, stanza, Direction::Received, sessions);
+        self.send_parcel(parcel, sessions, copies);
     }
 
     /// Stores a message for an account that nobody is there for.
@@ -100,9 +100,14 @@ impl<S: Storage> Router<S> {
         }
     }
 
-    /// Sends a parcel to sessions, which become its holders.
-    pub(super) fn send_parcel(&mut self, mut parcel: Parcel, sessions: &[SessionId]) {
-        parcel.holders = u16::try_from(sessions.len()).unwrap_or(u16::MAX);
+    /// Sends a parcel to sessions, and copies of it to others; all of them become its holders.
+    pub(super) fn send_parcel(
+        &mut self,
+        mut parcel: Parcel,
+        sessions: &[SessionId],
+        copies: Vec<(SessionId, Arc<str>)>,
+    ) {
+        parcel.holders = u16::try_from(sessions.len() + copies.len()).unwrap_or(u16::MAX);
         let text = match parcel.stored {
             // What went through the store says since when.
             Some(_) => with_delay(&parcel.text, &self.domain, parcel.stamp).into(),
@@ -112,11 +117,15 @@ impl<S: Storage> Router<S> {
             online.in_flight.insert(id);
         }
         let id = self.ledger.open(parcel, self.now.monotonic);
+        let copied: Vec<SessionId> = copies.iter().map(|(session, _)| *session).collect();
         for session in sessions {
             self.send(*session, text.clone(), Cargo::Parcel(id));
         }
+        for (session, copy) in copies {
+            self.send(session, copy, Cargo::Parcel(id));
+        }
         let waits = |s: &SessionId| self.sessions.get(s).is_some_and(|session| session.connection.is_none());
-        if sessions.iter().any(waits) {
+        if sessions.iter().chain(&copied).any(waits) {
             // A receiver whose connection is lost will not acknowledge soon.
             self.store_parcel(id);
         }
@@ -154,38 +163,60 @@ impl<S: Storage> Router<S> {
     }
 
     /// Gives a session the messages that waited for its account, a batch at a time. RFC 6121 §8.5.2.2.1, XEP-0160 §3.
-    pub(super) fn give_offline(&mut self, id: SessionId, after: Option<OfflineId>) {
-        let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.draining = None;
-        let account = session.jid.bare().clone();
-        let batch = self.storage.offline(&account, self.now.wall, after, limits::OFFLINE_BATCH_MAX);
-        let mut messages = match batch {
-            Ok(messages) => messages,
-            Err(fault) => return log::error!("stored messages of an account cannot be read: {fault}"),
-        };
-        let Some(last) = messages.last().map(|message| message.id) else { return };
-        messages.sort_by_key(|message| message.stamp);
-        let in_flight =
-            |id: &OfflineId| self.accounts.get(&account).is_some_and(|online| online.in_flight.contains(id));
-        messages.retain(|message| !in_flight(&message.id));
-        if messages.is_empty() {
-            return self.give_offline(id, Some(last));
+    pub(super) fn give_offline(&mut self, id: SessionId, mut after: Option<OfflineId>) {
+        let Some(account) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
+        loop {
+            let batch = self.storage.offline(&account, self.now.wall, after, limits::OFFLINE_BATCH_MAX);
+            let mut messages = batch.unwrap_or_else(|fault| {
+                log::error!("stored messages of an account cannot be read: {fault}");
+                Vec::new()
+            });
+            let Some(last) = messages.last().map(|message| message.id) else { return self.drained(id) };
+            messages.sort_by_key(|message| message.stamp);
+            let in_flight = self.accounts.get(&account).map(|online| &online.in_flight);
+            messages.retain(|message| !in_flight.is_some_and(|ids| ids.contains(&message.id)));
+            if !messages.is_empty() {
+                return self.give_batch(id, &account, messages, last);
+            }
+            after = Some(last);
         }
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.draining = Some(Draining { open: messages.len(), after: last });
+    }
+
+    fn give_batch(&mut self, id: SessionId, account: &BareJid, messages: Vec<OfflineMessage>, last: OfflineId) {
+        let Some(session) = self.sessions.get_mut(&id) else { return };
+        match session.draining.as_mut() {
+            Some(draining) => (draining.open, draining.after) = (messages.len(), last),
+            None => {
+                let draining = Draining { open: messages.len(), after: last, behind: VecDeque::new() };
+                session.draining = Some(Box::new(draining));
+            }
         }
         for message in messages {
+            if let Some(online) = self.accounts.get_mut(account) {
+                online.in_flight.insert(message.id);
+            }
+            let text: Arc<str> = with_delay(&message.stanza, &self.domain, message.stamp).into();
             let parcel = Parcel {
                 account: account.clone(),
-                text: message.stanza.into(),
+                text: text.clone(),
                 stamp: message.stamp,
                 debt: None,
-                holders: 0,
+                holders: 1,
                 taken: false,
                 waited: true,
                 stored: Some(message.id),
             };
-            self.send_parcel(parcel, &[id]);
+            let parcel = self.ledger.open(parcel, self.now.monotonic);
+            // Past the queue of what came meanwhile.
+            self.send_now(id, text, Cargo::Parcel(parcel));
+        }
+    }
+
+    /// All that waited is given: what came meanwhile follows.
+    fn drained(&mut self, id: SessionId) {
+        let draining = self.sessions.get_mut(&id).and_then(|session| session.draining.take());
+        for (text, cargo) in draining.into_iter().flat_map(|draining| draining.behind) {
+            self.send(id, text, cargo);
         }
     }
 
@@ -214,6 +245,17 @@ pub(super) fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {
             && !child.is("thread", ns::CLIENT)
     };
     !stanza.element().children().any(hinted_away) && stanza.element().children().any(worth_keeping)
+}
+
+/// Nothing but chat states: not worth waking anybody for. XEP-0085 §5.
+fn is_trifle(stanza: &Stanza) -> bool {
+    let mut children = stanza.element().children();
+    stanza.element().first_child().is_some()
+        && children.all(|child| {
+            matches!(child.namespace(), ns::CHAT_STATES | ns::KONTALK_CHAT_STATES) && child.name() != "active"
+                || matches!(child.namespace(), ns::HINTS)
+                || child.is("thread", ns::CLIENT)
+        })
 }
 
 /// A serialised stanza with the moment the node took it, unless it tells one already: clients take the first delay element.

@@ -16,7 +16,10 @@
 //! Limits: `SESSIONS_PER_ACCOUNT_MAX`, `UNACKED_*`, `DIRECTED_PRESENCE_MAX` of [`limits`].
 
 mod blocking;
+mod carbons;
+mod client_state;
 mod iq;
+mod kontalk;
 mod ledger;
 mod message;
 mod presence;
@@ -40,6 +43,8 @@ use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits;
 use crate::roster::{BlockList, Removal};
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
+use crate::xml::{Element, ns};
+use carbons::strip_carbons;
 use ledger::{Debt, Ledger, WhenDurable};
 use session::{Cargo, Session, SessionId};
 
@@ -65,6 +70,8 @@ pub enum Event {
         connection: ConnectionId,
         /// The address it will have; the resource was chosen by the client or made by the edge.
         jid: FullJid,
+        /// What the session begins with.
+        start: SessionStart,
     },
     /// A stanza of a bound connection, `from` stamped with its full JID.
     Stanza {
@@ -86,6 +93,13 @@ pub enum Event {
         connection: ConnectionId,
         /// The unguessable name for resumption, if the client wants to resume.
         resumption: Option<Resumption>,
+    },
+    /// The user looks at the client, or no longer. XEP-0352.
+    ClientState {
+        /// The client.
+        connection: ConnectionId,
+        /// Looks.
+        active: bool,
     },
     /// `<r/>`. XEP-0198 §4.
     AckRequest(ConnectionId),
@@ -155,6 +169,38 @@ pub struct Resumption {
     pub patience: Duration,
 }
 
+/// What a session begins with, in force before anything can reach it. XEP-0386 §3.2.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionStart {
+    /// Stream management, and how it can be resumed, if it can. XEP-0198 §3.
+    pub management: Option<Option<Resumption>>,
+    /// Message carbons. XEP-0280.
+    pub carbons: bool,
+    /// The user does not look at the client. XEP-0352.
+    pub inactive: bool,
+}
+
+/// What of [`SessionStart`] is heeded, as feature names: for clients to see (XEP-0386 §3.1).
+pub const SESSION_START_FEATURES: &[&str] = &[ns::SM, ns::CARBONS, ns::CSI];
+
+/// A session that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Its address.
+    pub jid: FullJid,
+    /// What the client is told of what its session began with, such as `<enabled/>`.
+    pub inline: Vec<Element>,
+}
+
+/// A session that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// Its address.
+    pub jid: FullJid,
+    /// How many of the client's stanzas were received, all of them safe.
+    pub h: u32,
+}
+
 /// What the router wants done.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -162,15 +208,16 @@ pub enum Action {
     Bound {
         /// The asking connection.
         connection: ConnectionId,
-        /// Its address, or why not.
-        outcome: Result<FullJid, StanzaError>,
+        /// The session, or why there is none.
+        outcome: Result<Bound, StanzaError>,
     },
     /// Answer a [`Event::Resume`].
     Resumed {
         /// The asking connection.
         connection: ConnectionId,
-        /// The session's address; on refusal the stanzas that the old session had handled, if known.
-        outcome: Result<FullJid, Option<u32>>,
+        /// The session, whose client is told so before anything else; on refusal the stanzas that the old session had handled, if
+        /// known.
+        outcome: Result<Resumed, Option<u32>>,
     },
     /// Write text to a connection.
     Send {
@@ -255,10 +302,11 @@ impl<S: Storage> Router<S> {
     pub fn handle(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
         self.now = now;
         match event {
-            Event::Bind { connection, jid } => self.bind(connection, jid),
+            Event::Bind { connection, jid, start } => self.bind(connection, jid, start),
             Event::Stanza { connection, stanza } => self.stanza_from_client(connection, stanza),
             Event::Answered { connection, reply } => self.answered(connection, reply),
             Event::EnableStreamManagement { connection, resumption } => self.enable(connection, resumption),
+            Event::ClientState { connection, active } => self.client_state(connection, active),
             Event::AckRequest(connection) => self.ack_requested(connection),
             Event::Ack { connection, h } => self.acked(connection, h),
             Event::Resume { connection, account, token, h } => self.resume(connection, &account, &token, h),
@@ -289,6 +337,12 @@ impl<S: Storage> Router<S> {
     /// How many sessions there are, those waiting for resumption included.
     pub fn sessions(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Has the account a session that is available?
+    pub fn is_available(&self, account: &BareJid) -> bool {
+        let available = |id: &SessionId| self.sessions.get(id).is_some_and(|session| session.presence.is_some());
+        self.accounts.get(account).is_some_and(|online| online.sessions.iter().any(available))
     }
 
     /// The store behind the router.
@@ -344,6 +398,8 @@ impl<S: Storage> Router<S> {
                     stanza.set_to(Some(Jid::Bare(from.bare().clone())));
                 }
                 self.forget_own_delay_stamps(&mut stanza);
+                self.show_sent(from.bare(), &stanza, session);
+                strip_carbons(&mut stanza);
                 self.route(stanza, debt);
             }
         }
@@ -351,7 +407,7 @@ impl<S: Storage> Router<S> {
 
     /// RFC 6120 §7: the newest binding of a resource wins. Kontalk clients keep their resource, so a reconnect after a silent
     /// loss always meets the old stream.
-    fn bind(&mut self, connection: ConnectionId, jid: FullJid) {
+    fn bind(&mut self, connection: ConnectionId, jid: FullJid, start: SessionStart) {
         if let Some(old) = self.session_of(&jid) {
             let text = "another stream was bound to the same resource";
             self.close_connection(old, Some(StreamError::with_text(StreamCondition::Conflict, text)));
@@ -377,7 +433,20 @@ impl<S: Storage> Router<S> {
         online.sessions.push(id);
         self.connections.insert(connection, id);
         self.sessions.insert(id, Session::new(jid.clone(), connection));
-        self.actions.push(Action::Bound { connection, outcome: Ok(jid) });
+        let inline = self.begin_session(id, start);
+        self.actions.push(Action::Bound { connection, outcome: Ok(Bound { jid, inline }) });
+    }
+
+    /// Puts in force what a new session begins with; gives what its client is told of that.
+    fn begin_session(&mut self, id: SessionId, start: SessionStart) -> Vec<Element> {
+        let SessionStart { management, carbons, inactive } = start;
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.wants_carbons = carbons;
+            if inactive {
+                session.held.get_or_insert_default();
+            }
+        }
+        management.into_iter().map(|resumption| self.manage(id, resumption)).collect()
     }
 
     /// One more session must fit; the one that has waited longest for its client goes first.

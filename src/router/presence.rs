@@ -41,6 +41,7 @@ impl<S: Storage> Router<S> {
     pub(super) fn comes_or_changes(&mut self, id: SessionId, mut stanza: Stanza) {
         let Some(jid) = self.sessions.get(&id).map(|session| session.jid.clone()) else { return };
         self.stamp_avatar(jid.bare(), &mut stanza);
+        self.mark_with_fingerprint(&mut stanza, jid.bare());
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let former = session.presence.take();
         let initial = former.is_none();
@@ -136,7 +137,7 @@ impl<S: Storage> Router<S> {
                 }
                 let text: Arc<str> = stanza.to_text().into();
                 for session in self.presence_receivers(to) {
-                    self.send(session, text.clone(), Cargo::Other);
+                    self.send(session, text.clone(), Cargo::Presence);
                 }
             }
         }
@@ -176,7 +177,7 @@ impl<S: Storage> Router<S> {
         let ids = online.sessions.clone();
         for other in ids.into_iter().filter(|other| *other != viewer_session) {
             let Some(presence) = self.sessions.get(&other).and_then(|s| s.presence.clone()) else { continue };
-            self.send(viewer_session, addressed(&presence, &Jid::Full(viewer.clone())), Cargo::Other);
+            self.send(viewer_session, addressed(&presence, &Jid::Full(viewer.clone())), Cargo::Presence);
         }
     }
 

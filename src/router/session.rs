@@ -4,6 +4,7 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::client_state::Held;
 use super::ledger::ParcelId;
 use super::{ConnectionId, OfflineId};
 use crate::jid::{FullJid, Jid};
@@ -19,6 +20,10 @@ pub(super) enum Cargo {
     Parcel(ParcelId),
     /// An iq get or set: its sender gets an error if the client never acknowledges it.
     Request,
+    /// Presence: an inactive client is told later.
+    Presence,
+    /// Chat states and the like: an inactive client is not told.
+    Trifle,
     /// Anything else: forgotten with the session.
     Other,
 }
@@ -89,12 +94,14 @@ pub(super) struct Unwritten {
 }
 
 /// How far a session is with its account's stored messages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Draining {
     /// Those given that it has not acknowledged.
     pub(super) open: usize,
     /// The last that was given.
     pub(super) after: OfflineId,
+    /// Messages that came meanwhile: they must not overtake those that waited longer.
+    pub(super) behind: VecDeque<(Arc<str>, Cargo)>,
 }
 
 /// A bound resource.
@@ -110,12 +117,16 @@ pub(super) struct Session {
     pub(super) priority: i8,
     /// Stored messages were given to it once.
     pub(super) offline_given: bool,
-    /// It is being given stored messages and has so many of them to acknowledge; what comes for it now is stored behind them.
-    pub(super) draining: Option<Draining>,
+    /// It is being given stored messages; what comes for it now follows behind them.
+    pub(super) draining: Option<Box<Draining>>,
     /// It asked for the roster: an *interested resource*, RFC 6121 §2.2.
     pub(super) wants_roster: bool,
     /// It asked for the block list. XEP-0191 §3.2.
     pub(super) wants_block_list: bool,
+    /// It wants to see what the account's other sessions send and receive. XEP-0280.
+    pub(super) wants_carbons: bool,
+    /// The client is inactive: what it will be told later. XEP-0352.
+    pub(super) held: Option<Box<Held>>,
     /// Where it sent available presence by itself. RFC 6121 §4.6.
     pub(super) directed: BTreeSet<Jid>,
     pub(super) sm: Option<Box<StreamManagement>>,
@@ -136,6 +147,8 @@ impl Session {
             draining: None,
             wants_roster: false,
             wants_block_list: false,
+            wants_carbons: false,
+            held: None,
             directed: BTreeSet::new(),
             sm: None,
             sent: 0,

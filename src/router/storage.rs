@@ -61,6 +61,10 @@ impl std::error::Error for StorageFault {}
 pub trait Storage {
     /// Is there such an account?
     fn account_exists(&self, account: &BareJid) -> Result<bool, StorageFault>;
+    /// The fingerprint of the account's OpenPGP key, in capital hexadecimal digits, if it has one.
+    fn key_fingerprint(&self, account: &BareJid) -> Result<Option<String>, StorageFault>;
+    /// The account's certified OpenPGP ring, binary, if it has one.
+    fn key_ring(&self, account: &BareJid) -> Result<Option<Vec<u8>>, StorageFault>;
     /// The whole roster with waiting requests.
     fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault>;
     /// What the account knows of one contact; the empty entry if nothing.

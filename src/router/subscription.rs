@@ -65,6 +65,9 @@ impl<S: Storage> Router<S> {
         let Ok(entry) = self.storage.entry(account, &contact) else { return };
         stanza.set_from(Some(Jid::Bare(contact.clone())));
         stanza.set_to(Some(Jid::Bare(account.clone())));
+        if kind == PresenceType::Subscribe {
+            self.enclose_key(&mut stanza, &contact);
+        }
         let text = stanza.to_text();
         let kept =
             if text.len() <= limits::PENDING_SUBSCRIPTION_BYTES_MAX { text.clone() } else { bare_request(&stanza) };

@@ -25,12 +25,33 @@ pub(super) fn get(
         return Some(Err(StanzaError::new(StanzaCondition::ItemNotFound)));
     }
     if !info {
-        return Some(Ok(Some(Element::new("query", ns::DISCO_ITEMS))));
+        return Some(Ok(Some(items(addressee, facts))));
     }
     Some(Ok(Some(match addressee {
         Addressee::Domain => domain_info(facts),
         Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(),
+        Addressee::Component => component_info(),
     })))
+}
+
+/// Kontalk's services have a name before the @ and are items of the domain.
+fn items(addressee: Addressee, facts: &Facts) -> Element {
+    let mut query = Element::new("query", ns::DISCO_ITEMS);
+    if addressee == Addressee::Domain {
+        for name in super::COMPONENTS {
+            let jid = format!("{name}@{}", facts.domain);
+            query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", jid).with("name", name));
+        }
+    }
+    query
+}
+
+fn component_info() -> Element {
+    let mut query = Element::new("query", ns::DISCO_INFO).with_child(identity("component", "generic"));
+    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::COMMANDS] {
+        query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
+    }
+    query
 }
 
 /// What the domain is and can do.
@@ -46,6 +67,10 @@ pub fn domain_info(facts: &Facts) -> Element {
         ns::TIME,
         ns::VERSION,
         ns::MSG_OFFLINE,
+        ns::LAST,
+        ns::CARBONS,
+        ns::ADDRESS,
+        ns::KONTALK_PUBKEY,
         ns::VCARD,
         ns::PRIVATE,
         // Accounts are the services; Kontalk's desktop client looks here before it publishes a picture.
@@ -54,7 +79,24 @@ pub fn domain_info(facts: &Facts) -> Element {
     for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
+    if !facts.contact.is_empty() {
+        query.push(contact_form(&facts.contact));
+    }
     query
+}
+
+/// XEP-0157 §3, in the form of XEP-0128.
+fn contact_form(contact: &[String]) -> Element {
+    let field = |var: &str| Element::new("field", ns::DATA_FORMS).with("var", var);
+    let value = |text: &str| Element::new("value", ns::DATA_FORMS).with_text(text);
+    let mut addresses = field("admin-addresses");
+    for address in contact {
+        addresses.push(value(address));
+    }
+    Element::new("x", ns::DATA_FORMS)
+        .with("type", "result")
+        .with_child(field("FORM_TYPE").with("type", "hidden").with_child(value(SERVER_INFO)))
+        .with_child(addresses)
 }
 
 /// XEP-0030 §3.1, and the registry's identity for an account that is registered here. XEP-0163 §6: an account is a pubsub
@@ -63,7 +105,8 @@ fn account_info() -> Element {
     let mut query = Element::new("query", ns::DISCO_INFO)
         .with_child(identity("account", "registered"))
         .with_child(identity("pubsub", "pep"));
-    let features = [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::VCARD, ns::AVATAR_CONVERSION, ns::PUBSUB];
+    let features =
+        [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::CARBONS, ns::VCARD, ns::AVATAR_CONVERSION, ns::PUBSUB];
     for feature in features {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
@@ -112,3 +155,5 @@ const PUBSUB_FEATURES: &[&str] = &[
     "retrieve-default",
     "retrieve-items",
 ];
+/// XEP-0157: the form's name.
+const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";

@@ -4,7 +4,9 @@
 //! the asker may not see: existing or not, it looks the same.
 
 mod disco;
+pub mod last_activity;
 mod ping;
+pub mod roster_match;
 mod time;
 mod version;
 
@@ -19,6 +21,8 @@ use crate::xml::Element;
 pub struct Facts {
     /// The node's domain.
     pub domain: BareJid,
+    /// Where the operator can be reached, as URIs.
+    pub contact: Vec<String>,
     /// Is `jabber:iq:register` open to strangers?
     pub registration: bool,
     /// The hash of what the domain can do (XEP-0115).
@@ -38,7 +42,18 @@ pub enum Addressee {
     Contact,
     /// Any other account, or none.
     Stranger,
+    /// One of the node's own services with a name before the @, see [`COMPONENTS`].
+    Component,
 }
+
+/// Where Kontalk's clients match their address books.
+pub const PROBE: &str = "probe";
+/// Where they ask for other servers.
+pub const NETWORK: &str = "network";
+/// Where they send what is for a group.
+pub const MULTICAST: &str = "multicast";
+/// Names before the @ that are services, hard-wired in Kontalk's clients; no account can have them.
+pub const COMPONENTS: [&str; 3] = [PROBE, NETWORK, MULTICAST];
 
 /// Answers an iq get or set. `None` only for what is no request.
 pub fn answer(request: &Stanza, addressee: Addressee, facts: &Facts) -> Option<Stanza> {
@@ -77,6 +92,7 @@ mod tests {
         let request = Stanza::new(parse_document(&text, ns::CLIENT, 10).unwrap()).unwrap();
         let facts = Facts {
             domain: "a.example".parse().unwrap(),
+            contact: vec!["mailto:admin@a.example".into()],
             registration: true,
             caps: "hash".to_owned(),
             now: Timestamp { millis: 1_633_608_000_000 },
@@ -92,10 +108,7 @@ mod tests {
             ("<time xmlns='urn:xmpp:time'/>", "<utc>2021-10-07T12:00:00Z</utc>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "category='server'"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "<feature var='jabber:iq:register'/>"),
-            (
-                "<query xmlns='http://jabber.org/protocol/disco#items'/>",
-                "<query xmlns='http://jabber.org/protocol/disco#items'/>",
-            ),
+            ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='probe@a.example' name='probe'/>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
             // XEP-0115 §6.2.
             (

@@ -26,6 +26,7 @@ mod pubsub;
 mod record;
 mod roster;
 mod schema;
+mod token;
 
 #[cfg(test)]
 mod tests;
@@ -38,6 +39,7 @@ use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use smol::channel::Receiver;
 
@@ -46,7 +48,7 @@ use crate::roster::{BlockList, Entry, Roster};
 use crate::router::{OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 use crate::stanza::Timestamp;
 use committer::{Commits, Committer};
-use offline::Queues;
+use offline::{OfflineLimits, Queues};
 use schema::Trees;
 
 /// The open store. Clones share it; the last one dropped commits what is left and closes it.
@@ -91,6 +93,11 @@ impl Store {
         let committer = Committer::start(Arc::clone(&shared))
             .map_err(|error| OpenError::Io { path: dir.to_owned(), error: error.to_string() })?;
         Ok(Store { committer: Arc::new(committer), shared })
+    }
+
+    /// How many messages may wait for one account, and how long; without this call as `limits` has it.
+    pub fn set_offline_limits(&self, messages_max: usize, ttl: Duration) {
+        self.shared.queues().limits = OfflineLimits { messages_max, ttl };
     }
 
     /// Waits until the write with this ticket survives a power cut.
@@ -198,6 +205,18 @@ impl fmt::Debug for Store {
 impl Storage for Store {
     fn account_exists(&self, account: &BareJid) -> Result<bool, StorageFault> {
         Ok(self.read(|shared| Ok(shared.trees.accounts.contains_key(account.as_str())?))?)
+    }
+
+    fn key_fingerprint(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {
+        let fingerprint = self.account(account)?.and_then(|account| account.fingerprint);
+        Ok(fingerprint.map(|bytes| bytes.iter().map(|byte| format!("{byte:02X}")).collect()))
+    }
+
+    fn key_ring(&self, account: &BareJid) -> Result<Option<Vec<u8>>, StorageFault> {
+        match self.account(account)?.and_then(|account| account.fingerprint) {
+            Some(fingerprint) => Ok(self.ring(&fingerprint)?),
+            None => Ok(None),
+        }
     }
 
     fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault> {

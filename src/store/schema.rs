@@ -20,11 +20,13 @@
 //! | `items` | `ACCOUNT 00 NODE 00` number (8), part (2) | a part of an item; by number they lie in the order of publication |
 //! | `item_ids` | `ACCOUNT 00 NODE 00 ITEM` | the item's number |
 //! | `farewells` | `ACCOUNT 00 CONTACT` | two flags: the contact is still to be sent unsubscribe, unsubscribed, in the name of a former owner |
+//! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
 
 use crate::jid::BareJid;
+use crate::stream::ClientId;
 
 /// The version of all this.
 pub(super) const VERSION: u32 = 1;
@@ -42,6 +44,7 @@ pub(super) struct Trees {
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
+    pub(super) tokens: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -60,6 +63,7 @@ impl Trees {
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
+            tokens: db.open_tree("tokens")?,
             damaged: db.open_tree("damaged")?,
         })
     }
@@ -105,6 +109,11 @@ pub(super) fn item_key(prefix: &[u8], number: u64, part: u16) -> Vec<u8> {
 /// Key of an item's name, behind the prefix of its node.
 pub(super) fn item_id_key(prefix: &[u8], id: &str) -> Vec<u8> {
     [prefix, id.as_bytes()].concat()
+}
+
+/// Key of the login tokens of one client of an account.
+pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
+    joined(account, &client.0)
 }
 
 /// Key of a part of a ring.

@@ -34,6 +34,8 @@ pub const LAST: &str = "jabber:iq:last";
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 /// XEP-0030.
 pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// XEP-0033.
+pub const ADDRESS: &str = "http://jabber.org/protocol/address";
 /// XEP-0050.
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
 /// XEP-0049.
@@ -76,20 +78,32 @@ pub const PING: &str = "urn:xmpp:ping";
 pub const TIME: &str = "urn:xmpp:time";
 /// XEP-0203.
 pub const DELAY: &str = "urn:xmpp:delay";
+/// XEP-0280.
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// XEP-0297.
+pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// XEP-0334.
 pub const HINTS: &str = "urn:xmpp:hints";
 /// XEP-0352.
 pub const CSI: &str = "urn:xmpp:csi:0";
+/// XEP-0386.
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// XEP-0388.
+pub const SASL2: &str = "urn:xmpp:sasl:2";
 /// XEP-0398.
 pub const AVATAR_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
 /// XEP-0440.
 pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
+/// XEP-0484.
+pub const FAST: &str = "urn:xmpp:fast:0";
 /// XEP-0027: signed announcements use it.
 pub const SIGNED: &str = "jabber:x:signed";
 /// Kontalk: FORM_TYPE of the code step.
 pub const KONTALK_REGISTER_CODE: &str = "http://kontalk.org/protocol/register#code";
 /// Kontalk: roster match and its marker feature.
 pub const KONTALK_ROSTER: &str = "http://kontalk.org/extensions/roster";
+/// Kontalk: the server list's payload.
+pub const KONTALK_SERVER_LIST: &str = "http://kontalk.org/extensions/serverlist";
 /// Kontalk: chat states of its own, such as recording audio.
 pub const KONTALK_CHAT_STATES: &str = "http://kontalk.org/extensions/message#chatstates";
 /// Kontalk: public keys and fingerprints.
@@ -133,6 +147,9 @@ const KNOWN: &[&str] = &[
     TIME,
     CSI,
     SASL_CHANNEL_BINDING,
+    SASL2,
+    BIND2,
+    FAST,
     SIGNED,
     KONTALK_REGISTER_CODE,
     KONTALK_ROSTER,

@@ -12,6 +12,7 @@ pub mod figures;
 pub mod login;
 pub mod node;
 pub mod registration;
+pub mod sasl2;
 pub mod scram;
 pub mod stanzas;
 

@@ -4,15 +4,24 @@
 //! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
 
 mod arrivals;
+mod keys;
+mod kontalk;
 mod nodes;
 mod pep;
 mod personal;
 
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::account::Parking;
 use crate::caps::{self, Hash};
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
+use crate::limits::{self, Buckets};
+use crate::pgp::ServerKey;
 use crate::router::{Event, Router, Storage, Ticket};
-use crate::services::{self, Addressee, Facts};
+use crate::services::roster_match::LookupBudget;
+use crate::services::{self, Addressee, COMPONENTS, Facts};
 use crate::stanza::{Stanza, Timestamp};
 use crate::store::Store;
 
@@ -20,6 +29,9 @@ use crate::store::Store;
 pub(super) struct Desk {
     pub(super) domain: BareJid,
     pub(super) store: Store,
+    server_key: Arc<ServerKey>,
+    begun: Instant,
+    contact: Vec<String>,
     registration: bool,
     /// What the domain can do, by its hash. XEP-0115.
     own_caps: String,
@@ -27,6 +39,9 @@ pub(super) struct Desk {
     caps: caps::Cache,
     /// What the router is to be told besides the answers.
     follow_up: Vec<Event>,
+    lookups: LookupBudget,
+    parking: Arc<Mutex<Parking>>,
+    key_changes: Buckets<BareJid>,
 }
 
 /// A request at the desk.
@@ -39,6 +54,8 @@ pub(super) struct Request<'a> {
     pub(super) blocked: bool,
     /// Who is there.
     pub(super) router: &'a Router<Store>,
+    /// Has the account it is addressed to an available resource?
+    pub(super) available: bool,
     /// Now.
     pub(super) now: Timestamp,
 }
@@ -63,14 +80,37 @@ impl Handled {
 type Service = fn(&mut Desk, &Request<'_>) -> Option<Handled>;
 
 /// In the order they are asked.
-const SERVICES: &[Service] = &[pep::pubsub, personal::vcard, personal::private, nodes::nodes, facts];
+const SERVICES: &[Service] = &[
+    keys::key_forms,
+    kontalk::roster_match,
+    kontalk::server_list,
+    kontalk::public_key,
+    kontalk::last_activity,
+    pep::pubsub,
+    personal::vcard,
+    personal::private,
+    nodes::nodes,
+    facts,
+];
 
 impl Desk {
-    pub(super) fn new(config: &Config, store: Store) -> Desk {
+    pub(super) fn new(
+        config: &Config,
+        store: Store,
+        server_key: Arc<ServerKey>,
+        parking: Arc<Mutex<Parking>>,
+        begun: Instant,
+    ) -> Desk {
         Desk {
             domain: config.domain.clone(),
             store,
+            server_key,
+            begun,
+            contact: config.contact.clone(),
             registration: config.registration.enabled,
+            lookups: LookupBudget::default(),
+            parking,
+            key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
             own_caps: own_caps(config),
             caps: caps::Cache::default(),
             follow_up: Vec::new(),
@@ -78,10 +118,16 @@ impl Desk {
     }
 
     /// Answers a request; every one is answered (RFC 6120 §8.2.3).
-    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp, router: &Router<Store>) -> Handled {
+    pub(super) fn handle(
+        &mut self,
+        stanza: &Stanza,
+        available: bool,
+        now: Timestamp,
+        router: &Router<Store>,
+    ) -> Handled {
         let blocked = self.is_blocked(stanza);
         let addressee = if blocked { Addressee::Stranger } else { self.addressee(stanza) };
-        let request = Request { stanza, addressee, blocked, router, now };
+        let request = Request { stanza, addressee, blocked, available, router, now };
         SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
     }
 
@@ -105,6 +151,9 @@ impl Desk {
         if *to == self.domain {
             return Addressee::Domain;
         }
+        if to.localpart().is_some_and(|name| COMPONENTS.contains(&name)) {
+            return Addressee::Component;
+        }
         if to == from {
             return Addressee::OwnAccount;
         }
@@ -120,6 +169,7 @@ impl Desk {
 fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
     let facts = Facts {
         domain: desk.domain.clone(),
+        contact: desk.contact.clone(),
         registration: desk.registration,
         caps: desk.own_caps.clone(),
         now: request.now,
@@ -131,9 +181,14 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
 pub(super) fn own_caps(config: &Config) -> String {
     let facts = Facts {
         domain: config.domain.clone(),
+        contact: config.contact.clone(),
         registration: config.registration.enabled,
         caps: String::new(),
         now: Timestamp { millis: 0 },
     };
     caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
 }
+
+/// New keys of one account at once, and how long until one more.
+const KEY_CHANGES_AT_ONCE: u32 = 5;
+const KEY_CHANGE_REFILL: Duration = Duration::from_secs(10 * 60);

@@ -8,6 +8,7 @@ mod measure;
 mod messages;
 mod pubsub;
 mod rosters;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};
