@@ -175,6 +175,8 @@ fn stock_clients_exchange_omemo_messages_with_one_of_them_away_at_first() {
     assert!(romeo.child.wait().unwrap().success());
 
     let (mut juliet, juliet_jid) = start("juliet");
+    // Her client's capabilities say that it wants to hear of devices: XEP-0115, XEP-0163.
+    juliet.expect("devices juliet@kontalk.test");
     assert_eq!(juliet.expect(&format!("decrypted {romeo_jid} ")), body("while you were away"));
     let (mut romeo, romeo_jid) = start("romeo");
     juliet.order(&format!("encrypt romeo@kontalk.test {}", body("and now I am here")));

@@ -1,7 +1,7 @@
 """A slixmpp client with OMEMO that a test drives by lines: see tests/stock_clients.rs for the words.
 
-Beside those of slixmpp_client.py it tells `omemo` once its keys are published and `decrypted FROM BODY`, and obeys
-`encrypt TO BODY`. Its keys lie in the file that KONTALK_OMEMO_KEYS names, so that it is the same device when it comes again.
+Beside those of slixmpp_client.py it tells `omemo` once its keys are published, `devices FROM` when it is told of somebody's
+devices, `decrypted FROM BODY` and `failed WHY`, and obeys `encrypt TO BODY`. Its keys lie in the file that KONTALK_OMEMO_KEYS names, so that it is the same device when it comes again.
 """
 
 import asyncio
@@ -59,11 +59,18 @@ class Omemo(slixmpp_omemo.XEP_0384):
 class Client(slixmpp_client.Client):
     def __init__(self, jid, password):
         super().__init__(jid, password)
-        # Before the first presence, which tells what the client wants to hear of.
         self.register_plugin("xep_0115")
         register_plugin(Omemo)
         self.register_plugin("xep_0384", module=sys.modules[__name__])
         self.add_event_handler("omemo_initialized", lambda _: driver.say("omemo"))
+        self.add_event_handler("oldmemo_device_list_publish", lambda told: driver.say("devices", told["from"]))
+
+    async def started(self, event):
+        # The first presence tells what the client wants to hear of. What the plugin said of it when it was loaded is lost: the
+        # library keeps it by full JID, and then there was none.
+        self.plugin["xep_0163"].add_interest("eu.siacs.conversations.axolotl.devicelist")
+        await self.plugin["xep_0115"].update_caps()
+        await super().started(event)
 
     def message(self, stanza):
         if self.plugin["xep_0384"].is_encrypted(stanza):
@@ -72,7 +79,11 @@ class Client(slixmpp_client.Client):
             super().message(stanza)
 
     async def decrypt(self, stanza):
-        message, _ = await self.plugin["xep_0384"].decrypt_message(stanza)
+        try:
+            message, _ = await self.plugin["xep_0384"].decrypt_message(stanza)
+        except Exception as error:
+            driver.say("failed", repr(error))
+            return
         # A new session is confirmed by a message without a body.
         if message["body"]:
             driver.say("decrypted", stanza["from"], message["body"])
@@ -86,6 +97,8 @@ class Client(slixmpp_client.Client):
         for error in errors:
             driver.say("failed", error)
         encrypted.send()
+        # The library may end the stream before it has sent all: wait until the node answers something that comes later.
+        await self.get_roster()
         return True
 
 

@@ -86,11 +86,13 @@ impl Errand<'_> {
             let mut found: Vec<Item> = Vec::new();
             let mut bytes = 0;
             for id in ids {
+                // As much as fits one answer; a client could name the same large item a thousand times.
+                if bytes > limits::PEP_REPLY_BYTES_MAX {
+                    break;
+                }
                 let item = store.pep_item(self.account, name, id).map_err(refusal)?;
                 bytes += item.as_ref().map_or(0, |item| item.payload.len());
-                if found.is_empty() || bytes <= limits::PEP_REPLY_BYTES_MAX {
-                    found.extend(item);
-                }
+                found.extend(item);
             }
             // §6.5.9.11.
             if found.is_empty() {
