@@ -417,6 +417,8 @@ fn the_node_tells_its_own_capabilities_and_an_account_says_that_it_is_a_service(
     let identity = |el: &&Element| (el.attribute("category"), el.attribute("type")) == (Some("pubsub"), Some("pep"));
     assert!(info.children().any(|el| identity(&el)));
     let features: Vec<_> = info.children().filter_map(|child| child.attribute("var")).collect();
+    // XEP-0115 §5.4 would call anything twice ill-formed.
+    assert!(verification(&info, Hash::Sha1).is_some(), "{features:?}");
     for feature in ["publish-options", "access-open", "auto-create", "filtered-notifications", "persistent-items"] {
         assert!(features.contains(&format!("{}#{feature}", ns::PUBSUB).as_str()), "{feature}");
     }

@@ -73,6 +73,8 @@ pub struct Config {
     pub sms: Sms,
     /// `[log]`
     pub log: Log,
+    /// `[archive]`
+    pub archive: Archive,
     /// `[limits]`
     pub limits: Limits,
     /// What is allowed but doubtful; to be logged as warnings.
@@ -117,6 +119,7 @@ impl Config {
             },
             sms: Sms { via: SmsVia::Terminal },
             log: Log { level: LevelFilter::Info },
+            archive: Archive { ttl: limits::ARCHIVE_TTL },
             limits: Limits {
                 offline_messages_max: limits::OFFLINE_MESSAGES_MAX,
                 offline_ttl: limits::OFFLINE_TTL,
@@ -208,6 +211,13 @@ pub enum SmsVia {
 pub struct Log {
     /// `log.level`
     pub level: LevelFilter,
+}
+
+/// Messages that clients can read again. XEP-0313.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// `archive.days`: how long a message is kept; zero: none is.
+    pub ttl: Duration,
 }
 
 /// The limits an operator may want to change.

@@ -120,6 +120,22 @@ pub const CAPS_ENTRIES_MAX: usize = 1024;
 pub const CAPS_NOTIFY_BYTES_MAX: usize = 4 * 1024;
 /// Clients asked for their capabilities that have not answered yet.
 pub const CAPS_QUERIES_MAX: usize = 256;
+/// How long the archive keeps a message, unless the configuration says otherwise.
+pub const ARCHIVE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Values of one account's archive, 4 to 16 KiB of messages each; the oldest go.
+pub const ARCHIVE_VALUES_MAX: usize = 4096;
+/// Archived messages given for one query.
+pub const ARCHIVE_PAGE_MAX: usize = 100;
+/// Bytes of one page; it ends with the message that reaches them.
+pub const ARCHIVE_PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Addresses in both lists of one account's archiving preferences.
+pub const ARCHIVE_PREFERENCES_MAX: usize = 200;
+/// Bytes of the same.
+pub const ARCHIVE_PREFERENCES_BYTES_MAX: usize = 16 * 1024;
+/// Ids that one query of the archive may name.
+pub const ARCHIVE_QUERY_IDS_MAX: usize = 100;
+/// Bytes of unacknowledged stanzas that a session may take along into the node's next life.
+pub const KEPT_SESSION_BYTES_MAX: usize = 512 * 1024;
 
 /// How long a code is good.
 pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);

@@ -3,8 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
 use super::desk::own_caps;
 use super::hub::{Inbox, Input};
 use super::login::{Logins, lasting_secret};
@@ -23,6 +21,7 @@ use crate::stanza::{SaslFailure, Stanza};
 use crate::store::Store;
 use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
 use crate::xml::{Element, ns};
+use zeroize::Zeroizing;
 
 pub(super) struct NodeHost {
     stream_config: Arc<StreamConfig>,
@@ -49,14 +48,14 @@ impl NodeHost {
             stream_config: Arc::new(StreamConfig {
                 domain: config.domain.clone(),
                 registration: config.registration.enabled,
+                inline: SESSION_START_FEATURES,
+                resource_secret: lasting_secret(&store, "resources"),
                 caps: Some(
                     Element::new("c", ns::CAPS)
                         .with("hash", "sha-1")
                         .with("node", CAPS_NODE)
                         .with("ver", own_caps(config)),
                 ),
-                inline: SESSION_START_FEATURES,
-                resource_secret: lasting_secret(&store, "resources"),
             }),
             resume_patience: config.limits.resume,
             certificate,

@@ -214,8 +214,7 @@ impl Hub {
             Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
             Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
             Action::Serve(request) => {
-                let available = request.to().is_some_and(|to| self.router.is_available(to.bare()));
-                let handled = self.desk.handle(&request, available, clock().wall, &self.router);
+                let handled = self.desk.handle(&request, clock().wall, &self.router);
                 self.follow_up.extend(handled.stanzas.into_iter().map(|stanza| match handled.after {
                     None => Event::FromServer(stanza),
                     Some(ticket) => Event::FromServerWhenDurable(ticket, stanza),

@@ -157,7 +157,9 @@ async fn serve(
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
         .collect();
 
-    let router = Router::new(config.domain.clone(), store.clone(), clock());
+    let mut router = Router::new(config.domain.clone(), store.clone(), clock());
+    store.set_archive_ttl(config.archive.ttl);
+    router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let server_key = Arc::new(server_key);
     let parking = Arc::new(Mutex::new(Parking::default()));
     let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
@@ -234,6 +236,11 @@ async fn housekeep(store: Store, certificate: Arc<OwnCertificate>) {
                 && let Err(error) = store.expire_offline(Timestamp::from_system(now))
             {
                 log::error!("messages that waited too long are not removed: {error}");
+            }
+            if minute % 60 == 0
+                && let Err(error) = store.expire_archives(Timestamp::from_system(now))
+            {
+                log::error!("archived messages that are too old are not removed: {error}");
             }
         })
         .await;

@@ -24,6 +24,7 @@ impl<S: Storage> Router<S> {
             Some(("blocklist" | "block" | "unblock", ns::BLOCKING)) if stanza.is_request() && for_own_account => {
                 self.blocking_iq(id, &stanza, debt);
             }
+            Some((_, ns::MAM)) if stanza.is_request() && for_own_account => self.archive_iq(id, &stanza, debt),
             Some((_, ns::CARBONS)) if stanza.is_request() && for_own_account => self.carbons_iq(id, &stanza),
             _ => self.route(stanza, debt),
         }

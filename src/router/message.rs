@@ -3,16 +3,46 @@
 use std::collections::VecDeque;
 use std::sync::Arc;
 
-use super::carbons::Direction;
+use super::archive::Incoming;
+use super::carbons::{Direction, is_copied, strip_forged_copies};
 use super::ledger::{Debt, Parcel, WhenDurable};
 use super::session::{Cargo, Draining, SessionId};
+use super::stamps::{forget_stanza_ids_of, stanza_id_in, with_delay};
 use super::{OfflineId, OfflineMessage, Router, Storage, StorageFault};
+use crate::archive::ArchiveId;
 use crate::jid::{BareJid, Jid};
 use crate::limits;
-use crate::stanza::{MessageType, Stanza, StanzaCondition, StanzaError, Timestamp, delay};
-use crate::xml::{Element, ns, parse_document};
+use crate::stanza::{MessageType, Stanza, StanzaCondition, StanzaError};
+use crate::xml::{Element, ns};
 
 impl<S: Storage> Router<S> {
+    /// A client of ours says something: its account's archive and other sessions learn of it, then it goes its way.
+    pub(super) fn message_from_client(&mut self, mut stanza: Stanza, debt: Option<Debt>) {
+        let (Some(from), Some(to)) = (stanza.from_bare().cloned(), stanza.to().cloned()) else { return };
+        self.forget_own_delay_stamps(&mut stanza);
+        strip_forged_copies(&mut stanza);
+        forget_stanza_ids_of(&mut stanza, &from);
+        // What one says to oneself is received, and one message in the archive.
+        if *to.bare() != from && !self.is_multicast(&stanza, &to) {
+            self.note_sent(&from, &stanza, debt);
+        }
+        self.route(stanza, debt);
+    }
+
+    /// For the archive and the other sessions of the account that sends it.
+    pub(super) fn note_sent(&mut self, from: &BareJid, stanza: &Stanza, debt: Option<Debt>) {
+        if !self.is_archived_or_copied(from, stanza) {
+            return;
+        }
+        let Some(text) = self.archive_sent(from, stanza, debt) else { return };
+        if is_copied(stanza) {
+            let cargo = if is_trifle(stanza) { Cargo::Trifle } else { Cargo::Other };
+            for (session, copy) in self.copies(from, stanza, &text, Direction::Sent, &[]) {
+                self.send(session, copy, cargo);
+            }
+        }
+    }
+
     pub(super) fn route_message(&mut self, stanza: Stanza, to: &Jid, kind: MessageType, debt: Option<Debt>) {
         let account = to.bare();
         if self.is_multicast(&stanza, to) {
@@ -30,7 +60,8 @@ impl<S: Storage> Router<S> {
         let resource = to.full().filter(|_| reachable).and_then(|full| self.session_of(full));
         if let Some(session) = resource {
             // RFC 6121 §8.5.3.1: a connected resource gets what is addressed to it.
-            return self.hand_out(account, &stanza, &[session], debt);
+            let incoming = self.accept(account, stanza, kind, debt);
+            return self.hand_out(account, incoming, &[session], debt);
         }
         match (to, kind) {
             // RFC 6121 §8.5.3.2.1: only chat messages go on to the other resources of the account.
@@ -44,36 +75,40 @@ impl<S: Storage> Router<S> {
             (_, MessageType::Error) => {}
             _ if !reachable => {}
             _ => {
+                let incoming = self.accept(account, stanza, kind, debt);
                 let receivers = self.receiving_sessions(account);
                 if !receivers.is_empty() {
-                    self.hand_out(account, &stanza, &receivers, debt);
-                } else if is_kept(&stanza, kind) {
-                    self.keep(account, &stanza, debt);
+                    self.hand_out(account, incoming, &receivers, debt);
+                } else if incoming.kept {
+                    self.keep(account, &incoming, debt);
                 }
             }
         }
     }
 
-    /// Sends a message to sessions of one account, as one parcel if it must not be lost.
-    fn hand_out(&mut self, account: &BareJid, stanza: &Stanza, sessions: &[SessionId], debt: Option<Debt>) {
-        let text: Arc<str> = stanza.to_text().into();
-        let kept = match stanza.kind() {
-            crate::stanza::Kind::Message(kind) => is_kept(stanza, kind),
-            _ => false,
+    /// Sends a message to sessions of one account and copies to others, as one parcel if it must not be lost.
+    fn hand_out(&mut self, account: &BareJid, incoming: Incoming, sessions: &[SessionId], debt: Option<Debt>) {
+        let copies = match incoming.copied {
+            true => self.copies(account, &incoming.stanza, &incoming.text, Direction::Received, sessions),
+            false => Vec::new(),
         };
-        if !kept {
-            let cargo = if is_trifle(stanza) { Cargo::Trifle } else { Cargo::Other };
+        if !incoming.kept {
+            let cargo = match incoming.trifle {
+                true => Cargo::Trifle,
+                false if is_event(&incoming.stanza) => Cargo::Event,
+                false => Cargo::Other,
+            };
             for session in sessions {
-                self.send(*session, text.clone(), cargo);
+                self.send(*session, incoming.text.clone(), cargo);
             }
-            for (session, copy) in self.copies(account, stanza, Direction::Received, sessions) {
+            for (session, copy) in copies {
                 self.send(session, copy, cargo);
             }
             return;
         }
         let parcel = Parcel {
             account: account.clone(),
-            text,
+            text: incoming.text,
             stamp: self.now.wall,
             debt,
             holders: 0,
@@ -82,13 +117,12 @@ impl<S: Storage> Router<S> {
             stored: None,
         };
         self.owe(debt);
-        let copies = self.copies(account, stanza, Direction::Received, sessions);
         self.send_parcel(parcel, sessions, copies);
     }
 
     /// Stores a message for an account that nobody is there for.
-    fn keep(&mut self, account: &BareJid, stanza: &Stanza, debt: Option<Debt>) {
-        let text = with_delay(&stanza.to_text(), &self.domain, self.now.wall);
+    fn keep(&mut self, account: &BareJid, incoming: &Incoming, debt: Option<Debt>) {
+        let text = with_delay(&incoming.text, &self.domain, self.now.wall);
         match self.storage.store_offline(account, &text, self.now.wall) {
             Ok((_, ticket)) => {
                 if let Some(debt) = debt {
@@ -96,7 +130,7 @@ impl<S: Storage> Router<S> {
                     self.when_durable(ticket, WhenDurable::Settle(debt));
                 }
             }
-            Err(fault) => self.bounce_fault(stanza, fault),
+            Err(fault) => self.bounce_fault(&incoming.stanza, fault),
         }
     }
 
@@ -153,15 +187,6 @@ impl<S: Storage> Router<S> {
         if self.accounts.contains_key(account) { Ok(true) } else { self.storage.account_exists(account) }
     }
 
-    /// A client cannot stamp a delay in our name. XEP-0203 §4.
-    pub(super) fn forget_own_delay_stamps(&self, stanza: &mut Stanza) {
-        let domain = self.domain.as_str();
-        let forged = |child: &Element| child.is("delay", ns::DELAY) && child.attribute("from") == Some(domain);
-        if stanza.element().children().any(forged) {
-            stanza.element_mut().retain_children(|child| !forged(child));
-        }
-    }
-
     /// Gives a session the messages that waited for its account, a batch at a time. RFC 6121 §8.5.2.2.1, XEP-0160 §3.
     pub(super) fn give_offline(&mut self, id: SessionId, mut after: Option<OfflineId>) {
         let Some(account) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
@@ -175,6 +200,7 @@ impl<S: Storage> Router<S> {
             messages.sort_by_key(|message| message.stamp);
             let in_flight = self.accounts.get(&account).map(|online| &online.in_flight);
             messages.retain(|message| !in_flight.is_some_and(|ids| ids.contains(&message.id)));
+            self.forget_what_the_archive_told(id, &account, &mut messages);
             if !messages.is_empty() {
                 return self.give_batch(id, &account, messages, last);
             }
@@ -220,6 +246,20 @@ impl<S: Storage> Router<S> {
         }
     }
 
+    /// XEP-0313 §6.1.1: who has read the whole archive before its presence came has these messages from there.
+    fn forget_what_the_archive_told(&mut self, id: SessionId, account: &BareJid, messages: &mut Vec<OfflineMessage>) {
+        let known = self.sessions.get(&id).map(|session| session.knows_archive_to).unwrap_or_default();
+        if known == ArchiveId::default() {
+            return;
+        }
+        let is_known = |message: &OfflineMessage| stanza_id_in(&message.stanza, account).is_some_and(|id| id <= known);
+        let told: Vec<OfflineId> = messages.iter().filter(|message| is_known(message)).map(|m| m.id).collect();
+        messages.retain(|message| !told.contains(&message.id));
+        if let Err(fault) = self.storage.delete_offline(account, &told) {
+            log::warn!("messages that a client has from the archive will be delivered again: {fault}");
+        }
+    }
+
     /// A draining session has acknowledged a message: the next batch follows the last of this one.
     pub(super) fn drained_one(&mut self, id: SessionId) {
         let Some(draining) = self.sessions.get_mut(&id).and_then(|s| s.draining.as_mut()) else { return };
@@ -240,15 +280,23 @@ pub(super) fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {
     }
     let hinted_away =
         |child: &Element| child.namespace() == ns::HINTS && matches!(child.name(), "no-store" | "no-permanent-store");
+    // XEP-0334 §4.4.
+    let hinted_here = |child: &Element| child.is("store", ns::HINTS);
     let worth_keeping = |child: &Element| {
         !matches!(child.namespace(), ns::CHAT_STATES | ns::KONTALK_CHAT_STATES | ns::HINTS | ns::DELAY)
             && !child.is("thread", ns::CLIENT)
     };
-    !stanza.element().children().any(hinted_away) && stanza.element().children().any(worth_keeping)
+    let mut children = stanza.element().children();
+    !stanza.element().children().any(hinted_away) && children.any(|child| worth_keeping(child) || hinted_here(child))
+}
+
+/// News of a publish-subscribe node: an inactive client can wait for them. XEP-0163 §4.
+fn is_event(stanza: &Stanza) -> bool {
+    stanza.element().child("event", ns::PUBSUB_EVENT).is_some()
 }
 
 /// Nothing but chat states: not worth waking anybody for. XEP-0085 §5.
-fn is_trifle(stanza: &Stanza) -> bool {
+pub(super) fn is_trifle(stanza: &Stanza) -> bool {
     let mut children = stanza.element().children();
     stanza.element().first_child().is_some()
         && children.all(|child| {
@@ -256,36 +304,4 @@ fn is_trifle(stanza: &Stanza) -> bool {
                 || matches!(child.namespace(), ns::HINTS)
                 || child.is("thread", ns::CLIENT)
         })
-}
-
-/// A serialised stanza with the moment the node took it, unless it tells one already: clients take the first delay element.
-pub(super) fn with_delay(text: &str, domain: &BareJid, stamp: Timestamp) -> String {
-    if has_delay(text) {
-        return text.to_owned();
-    }
-    let mut stamped = String::with_capacity(text.len() + 128);
-    match (text.strip_suffix("/>"), text.rfind("</")) {
-        (Some(open), _) => {
-            let name: String = open.chars().skip(1).take_while(|c| c.is_alphabetic()).collect();
-            stamped.push_str(open);
-            stamped.push('>');
-            delay(domain, stamp).write(&mut stamped, ns::CLIENT);
-            stamped.push_str(&format!("</{name}>"));
-        }
-        (None, Some(end)) => {
-            let (open, close) = text.split_at(end);
-            stamped.push_str(open);
-            delay(domain, stamp).write(&mut stamped, ns::CLIENT);
-            stamped.push_str(close);
-        }
-        (None, None) => stamped.push_str(text),
-    }
-    stamped
-}
-
-fn has_delay(text: &str) -> bool {
-    // Reading the stanza again is only needed where the namespace occurs at all, as in a forwarded message.
-    text.contains(ns::DELAY)
-        && parse_document(text, ns::CLIENT, limits::STANZA_DEPTH_MAX)
-            .is_ok_and(|s| s.child("delay", ns::DELAY).is_some())
 }

@@ -15,16 +15,19 @@
 //!
 //! Limits: `SESSIONS_PER_ACCOUNT_MAX`, `UNACKED_*`, `DIRECTED_PRESENCE_MAX` of [`limits`].
 
+mod archive;
 mod blocking;
 mod carbons;
 mod client_state;
 mod iq;
+mod kept;
 mod kontalk;
 mod ledger;
 mod message;
 mod presence;
 mod roster_iq;
 mod session;
+mod stamps;
 mod storage;
 mod stream_management;
 mod subscription;
@@ -32,7 +35,8 @@ mod subscription;
 mod tests;
 mod watchers;
 
-pub use storage::{OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
+pub use kept::{KeptSession, KeptState};
+pub use storage::{ArchiveScan, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 pub use watchers::Watcher;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
@@ -44,7 +48,7 @@ use crate::limits;
 use crate::roster::{BlockList, Removal};
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
 use crate::xml::{Element, ns};
-use carbons::strip_carbons;
+use archive::Archiving;
 use ledger::{Debt, Ledger, WhenDurable};
 use session::{Cargo, Session, SessionId};
 
@@ -267,6 +271,8 @@ pub struct Router<S> {
     next_session: u64,
     now: Now,
     actions: Vec<Action>,
+    /// The node stops.
+    stopped: bool,
 }
 
 /// An account with sessions.
@@ -279,6 +285,8 @@ struct Online {
     in_flight: HashSet<OfflineId>,
     /// What presence tells of the account's picture; `None` while it was not looked up.
     avatar: Option<Option<Arc<str>>>,
+    /// What it wants archived, once that was asked.
+    archiving: Option<Archiving>,
 }
 
 impl<S: Storage> Router<S> {
@@ -295,12 +303,17 @@ impl<S: Storage> Router<S> {
             next_session: 0,
             now,
             actions: Vec::new(),
+            stopped: false,
         }
     }
 
     /// Handles one event; what is to be done is appended to `actions`, in order.
     pub fn handle(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
         self.now = now;
+        if self.stopped && !matches!(event, Event::Ack { .. } | Event::Written { .. }) {
+            // The sessions are written down: what happened to them now would be lost.
+            return;
+        }
         match event {
             Event::Bind { connection, jid, start } => self.bind(connection, jid, start),
             Event::Stanza { connection, stanza } => self.stanza_from_client(connection, stanza),
@@ -324,7 +337,9 @@ impl<S: Storage> Router<S> {
             Event::Tick => {}
             Event::Shutdown => self.shutdown(),
         }
-        self.pass_deadlines();
+        if !self.stopped {
+            self.pass_deadlines();
+        }
         actions.append(&mut self.actions);
     }
 
@@ -397,10 +412,7 @@ impl<S: Storage> Router<S> {
                     // RFC 6120 §10.3.1.
                     stanza.set_to(Some(Jid::Bare(from.bare().clone())));
                 }
-                self.forget_own_delay_stamps(&mut stanza);
-                self.show_sent(from.bare(), &stanza, session);
-                strip_carbons(&mut stanza);
-                self.route(stanza, debt);
+                self.message_from_client(stanza, debt);
             }
         }
     }
@@ -535,17 +547,6 @@ impl<S: Storage> Router<S> {
             self.discard_session(session);
         }
         self.tell_account_ended(account, farewells);
-    }
-
-    fn shutdown(&mut self) {
-        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for session in &all {
-            self.store_undelivered(*session);
-        }
-        for session in all {
-            // RFC 6120 §4.9.3.20.
-            self.close_connection(session, Some(StreamError::new(StreamCondition::SystemShutdown)));
-        }
     }
 
     fn pass_deadlines(&mut self) {

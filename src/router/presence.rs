@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ledger::Debt;
-use super::message::with_delay;
 use super::session::{Cargo, SessionId};
+use super::stamps::with_delay;
 use super::stream_management::reread;
 use super::{Router, Storage};
 use crate::jid::{BareJid, FullJid, Jid};
@@ -40,8 +40,8 @@ impl<S: Storage> Router<S> {
     /// RFC 6121 §4.2 and §4.4.
     pub(super) fn comes_or_changes(&mut self, id: SessionId, mut stanza: Stanza) {
         let Some(jid) = self.sessions.get(&id).map(|session| session.jid.clone()) else { return };
-        self.stamp_avatar(jid.bare(), &mut stanza);
         self.mark_with_fingerprint(&mut stanza, jid.bare());
+        self.stamp_avatar(jid.bare(), &mut stanza);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let former = session.presence.take();
         let initial = former.is_none();

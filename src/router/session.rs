@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 use super::client_state::Held;
 use super::ledger::ParcelId;
 use super::{ConnectionId, OfflineId};
+use crate::archive::ArchiveId;
 use crate::jid::{FullJid, Jid};
 
 /// Names a session for as long as it lasts, through resumptions.
@@ -22,6 +23,8 @@ pub(super) enum Cargo {
     Request,
     /// Presence: an inactive client is told later.
     Presence,
+    /// News of a publish-subscribe node: an inactive client is told later.
+    Event,
     /// Chat states and the like: an inactive client is not told.
     Trifle,
     /// Anything else: forgotten with the session.
@@ -35,11 +38,25 @@ pub(super) struct Unacknowledged {
     pub(super) cargo: Cargo,
 }
 
+/// What a client names its session by when it comes back.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Token {
+    Name(Arc<str>),
+    /// Of a session from before the node was started again: only the hash was written down.
+    Hash([u8; 32]),
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
 /// Stream management of one session, both directions. XEP-0198.
 #[derive(Debug)]
 pub(super) struct StreamManagement {
     /// Name and patience, if the client may resume.
-    pub(super) token: Option<Arc<str>>,
+    pub(super) token: Option<Token>,
     pub(super) patience: Duration,
     /// Stanzas the client has acknowledged, modulo 2^32.
     pub(super) acknowledged: u32,
@@ -59,7 +76,7 @@ pub(super) struct StreamManagement {
 }
 
 impl StreamManagement {
-    pub(super) fn new(token: Option<Arc<str>>, patience: Duration) -> StreamManagement {
+    pub(super) fn new(token: Option<Token>, patience: Duration) -> StreamManagement {
         StreamManagement {
             token,
             patience,
@@ -119,6 +136,8 @@ pub(super) struct Session {
     pub(super) offline_given: bool,
     /// It is being given stored messages; what comes for it now follows behind them.
     pub(super) draining: Option<Box<Draining>>,
+    /// It has read its account's archive up to this message, all of it. XEP-0313.
+    pub(super) knows_archive_to: ArchiveId,
     /// It asked for the roster: an *interested resource*, RFC 6121 §2.2.
     pub(super) wants_roster: bool,
     /// It asked for the block list. XEP-0191 §3.2.
@@ -145,6 +164,7 @@ impl Session {
             priority: 0,
             offline_given: false,
             draining: None,
+            knows_archive_to: ArchiveId::default(),
             wants_roster: false,
             wants_block_list: false,
             wants_carbons: false,
@@ -154,6 +174,13 @@ impl Session {
             sent: 0,
             unwritten: VecDeque::new(),
         }
+    }
+
+    /// A session without connection yet.
+    pub(super) fn waiting(jid: FullJid, until: Instant) -> Session {
+        let mut session = Session::new(jid, ConnectionId(0));
+        session.wait_until(until);
+        session
     }
 
     /// Available, with a priority that is not negative. RFC 6121 §8.5.2.1.

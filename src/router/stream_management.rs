@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::kept::token_hash;
 use super::ledger::{Debt, Parcel, ParcelId, WhenDurable};
-use super::message::with_delay;
-use super::session::{Cargo, Session, SessionId, StreamManagement, Unacknowledged, Unwritten};
+use super::session::{Cargo, Session, SessionId, StreamManagement, Token, Unacknowledged, Unwritten};
+use super::stamps::with_delay;
 use super::{Action, ConnectionId, Resumed, Resumption, Router, Storage, Ticket};
 use crate::jid::BareJid;
 use crate::limits;
@@ -254,7 +255,7 @@ impl<S: Storage> Router<S> {
             enabled.set_attribute("id", resumption.token.clone());
             enabled.set_attribute("resume", "true");
             enabled.set_attribute("max", patience.as_secs().to_string());
-            token = Some(Arc::from(resumption.token));
+            token = Some(Token::Name(Arc::from(resumption.token)));
         }
         session.sm = Some(Box::new(StreamManagement::new(token, patience)));
         enabled
@@ -374,8 +375,12 @@ impl<S: Storage> Router<S> {
     /// XEP-0198 §5. What was received before must be safe before `h` can be told, else the client would send it again.
     pub(super) fn resume(&mut self, connection: ConnectionId, account: &BareJid, token: &str, h: u32) {
         let named = |id: &&SessionId| {
-            let sm = self.sessions.get(id).and_then(|s| s.sm.as_ref());
-            sm.is_some_and(|sm| sm.token.as_deref() == Some(token))
+            let session = self.sessions.get(id);
+            match session.and_then(|s| s.sm.as_ref()).and_then(|sm| sm.token.as_ref()) {
+                Some(Token::Name(name)) => **name == *token,
+                Some(Token::Hash(hash)) => session.is_some_and(|s| token_hash(&s.jid, token) == *hash),
+                None => false,
+            }
         };
         let found = self.accounts.get(account).and_then(|online| online.sessions.iter().find(named)).copied();
         let Some(id) = found else {
@@ -387,6 +392,9 @@ impl<S: Storage> Router<S> {
             let error = Some(StreamError::with_text(StreamCondition::Conflict, text));
             self.actions.push(Action::Close { connection: old, error });
             self.connection_lost(old);
+        }
+        if let Some(sm) = self.sessions.get_mut(&id).and_then(|s| s.sm.as_mut()) {
+            sm.token = Some(Token::Name(token.into()));
         }
         if !self.take_acknowledged(id, h) {
             let handled = self.sessions.get(&id).and_then(|s| s.sm.as_ref()).map(|sm| sm.handled());

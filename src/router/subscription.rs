@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ledger::{Debt, WhenDurable};
-use super::message::with_delay;
 use super::session::{Cargo, SessionId};
+use super::stamps::with_delay;
 use super::{Action, Router, Storage, StorageFault, Ticket};
 use crate::jid::{BareJid, Jid};
 use crate::limits;

@@ -29,29 +29,9 @@ pub(super) fn get(
     }
     Some(Ok(Some(match addressee {
         Addressee::Domain => domain_info(facts),
-        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(),
+        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(facts),
         Addressee::Component => component_info(),
     })))
-}
-
-/// Kontalk's services have a name before the @ and are items of the domain.
-fn items(addressee: Addressee, facts: &Facts) -> Element {
-    let mut query = Element::new("query", ns::DISCO_ITEMS);
-    if addressee == Addressee::Domain {
-        for name in super::COMPONENTS {
-            let jid = format!("{name}@{}", facts.domain);
-            query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", jid).with("name", name));
-        }
-    }
-    query
-}
-
-fn component_info() -> Element {
-    let mut query = Element::new("query", ns::DISCO_INFO).with_child(identity("component", "generic"));
-    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::COMMANDS] {
-        query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
-    }
-    query
 }
 
 /// What the domain is and can do.
@@ -67,12 +47,12 @@ pub fn domain_info(facts: &Facts) -> Element {
         ns::TIME,
         ns::VERSION,
         ns::MSG_OFFLINE,
+        ns::VCARD,
+        ns::PRIVATE,
         ns::LAST,
         ns::CARBONS,
         ns::ADDRESS,
         ns::KONTALK_PUBKEY,
-        ns::VCARD,
-        ns::PRIVATE,
         // Accounts are the services; Kontalk's desktop client looks here before it publishes a picture.
         ns::PUBSUB,
     ];
@@ -99,15 +79,45 @@ fn contact_form(contact: &[String]) -> Element {
         .with_child(addresses)
 }
 
+/// Kontalk's services have a name before the @ and are items of the domain.
+fn items(addressee: Addressee, facts: &Facts) -> Element {
+    let mut query = Element::new("query", ns::DISCO_ITEMS);
+    if addressee == Addressee::Domain {
+        for name in super::COMPONENTS {
+            let jid = format!("{name}@{}", facts.domain);
+            query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", jid).with("name", name));
+        }
+    }
+    query
+}
+
+fn component_info() -> Element {
+    let mut query = Element::new("query", ns::DISCO_INFO).with_child(identity("component", "generic"));
+    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::COMMANDS] {
+        query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
+    }
+    query
+}
+
 /// XEP-0030 §3.1, and the registry's identity for an account that is registered here. XEP-0163 §6: an account is a pubsub
 /// service, too.
-fn account_info() -> Element {
+fn account_info(facts: &Facts) -> Element {
     let mut query = Element::new("query", ns::DISCO_INFO)
         .with_child(identity("account", "registered"))
         .with_child(identity("pubsub", "pep"));
-    let features =
-        [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::CARBONS, ns::VCARD, ns::AVATAR_CONVERSION, ns::PUBSUB];
-    for feature in features {
+    let features = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::PING,
+        ns::CARBONS,
+        ns::VCARD,
+        ns::AVATAR_CONVERSION,
+        ns::PUBSUB,
+        ns::STANZA_ID,
+    ];
+    // XEP-0313 §7.
+    let archive = [ns::MAM, ns::MAM_EXTENDED].into_iter().filter(|_| facts.archive);
+    for feature in features.into_iter().chain(archive) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     for feature in PUBSUB_FEATURES {
@@ -155,5 +165,6 @@ const PUBSUB_FEATURES: &[&str] = &[
     "retrieve-default",
     "retrieve-items",
 ];
+
 /// XEP-0157: the form's name.
 const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";

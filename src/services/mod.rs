@@ -27,6 +27,8 @@ pub struct Facts {
     pub registration: bool,
     /// The hash of what the domain can do (XEP-0115).
     pub caps: String,
+    /// Are messages archived?
+    pub archive: bool,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -95,6 +97,7 @@ mod tests {
             contact: vec!["mailto:admin@a.example".into()],
             registration: true,
             caps: "hash".to_owned(),
+            archive: true,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
         answer(&request, addressee, &facts).unwrap().to_text()

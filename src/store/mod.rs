@@ -17,6 +17,7 @@
 //! be read is moved to a tree of its own and logged, never deleted. The trees, their keys and records: `schema`.
 
 mod account;
+mod archive;
 mod changes;
 mod committer;
 mod error;
@@ -26,6 +27,7 @@ mod pubsub;
 mod record;
 mod roster;
 mod schema;
+mod session;
 mod token;
 
 #[cfg(test)]
@@ -38,14 +40,17 @@ pub use pubsub::{PepChange, SHELF};
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use smol::channel::Receiver;
 
-use crate::jid::BareJid;
+use crate::archive::{ArchiveId, Archived, Filter, Preferences};
+use crate::jid::{BareJid, Jid};
+use crate::limits::ARCHIVE_TTL;
 use crate::roster::{BlockList, Entry, Roster};
-use crate::router::{OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
+use crate::router::{ArchiveScan, KeptSession, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 use crate::stanza::Timestamp;
 use committer::{Commits, Committer};
 use offline::{OfflineLimits, Queues};
@@ -89,6 +94,7 @@ impl Store {
             data_file: opened.data_file,
             queues: Mutex::new(Queues::default()),
             commits: Commits::default(),
+            archive_ttl_secs: AtomicU64::new(ARCHIVE_TTL.as_secs()),
         });
         let committer = Committer::start(Arc::clone(&shared))
             .map_err(|error| OpenError::Io { path: dir.to_owned(), error: error.to_string() })?;
@@ -291,6 +297,51 @@ impl Storage for Store {
     fn avatar_hash(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {
         Ok(self.stored_avatar(account)?)
     }
+
+    fn archive_preferences(&self, account: &BareJid) -> Result<Preferences, StorageFault> {
+        Ok(self.read_preferences(account)?)
+    }
+
+    fn save_archive_preferences(
+        &mut self,
+        account: &BareJid,
+        preferences: &Preferences,
+    ) -> Result<Ticket, StorageFault> {
+        Ok(self.write_preferences(account, preferences)?)
+    }
+
+    fn archive(
+        &mut self,
+        account: &BareJid,
+        with: &Jid,
+        stanza: &str,
+        stamp: Timestamp,
+    ) -> Result<(ArchiveId, Ticket), StorageFault> {
+        Ok(self.write(|shared, queues| {
+            let id = queues.archives.append(&shared.trees, account, with, stanza, stamp)?;
+            Ok((id, shared.commits.wrote()))
+        })?)
+    }
+
+    fn archive_scan(&mut self, account: &BareJid, filter: &Filter) -> Result<ArchiveScan, StorageFault> {
+        Ok(self.write(|shared, queues| {
+            queues.archives.write(&shared.trees, account)?;
+            archive::scan(shared, account, filter)
+        })?)
+    }
+
+    fn archived(
+        &mut self,
+        account: &BareJid,
+        ids: &[ArchiveId],
+        bytes_max: usize,
+    ) -> Result<Vec<Archived>, StorageFault> {
+        Ok(self.read(|shared| archive::messages(shared, account, ids, bytes_max))?)
+    }
+
+    fn keep_sessions(&mut self, sessions: Vec<KeptSession>) -> Result<(), StorageFault> {
+        Ok(self.write_sessions(&sessions)?)
+    }
 }
 
 /// What handles and committer share.
@@ -303,6 +354,8 @@ struct Shared {
     /// Offline messages not yet written; whoever writes anything holds it.
     queues: Mutex<Queues>,
     commits: Commits,
+    /// How long the archive keeps messages; zero: nothing is archived.
+    archive_ttl_secs: AtomicU64,
 }
 
 impl Shared {

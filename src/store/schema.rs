@@ -20,6 +20,9 @@
 //! | `items` | `ACCOUNT 00 NODE 00` number (8), part (2) | a part of an item; by number they lie in the order of publication |
 //! | `item_ids` | `ACCOUNT 00 NODE 00 ITEM` | the item's number |
 //! | `farewells` | `ACCOUNT 00 CONTACT` | two flags: the contact is still to be sent unsubscribe, unsubscribed, in the name of a former owner |
+//! | `archive` | `ACCOUNT 00` chunk (8), part (2) | a part of a chunk of archived messages (`archive`) |
+//! | `archive_preferences` | `ACCOUNT` | what the user chose |
+//! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
@@ -41,10 +44,13 @@ pub(super) struct Trees {
     pub(super) blocked: sled::Tree,
     pub(super) offline: sled::Tree,
     pub(super) farewells: sled::Tree,
+    pub(super) archive: sled::Tree,
+    pub(super) archive_preferences: sled::Tree,
+    pub(super) sessions: sled::Tree,
+    pub(super) tokens: sled::Tree,
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
-    pub(super) tokens: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -60,10 +66,13 @@ impl Trees {
             blocked: db.open_tree("blocked")?,
             offline: db.open_tree("offline")?,
             farewells: db.open_tree("farewells")?,
+            archive: db.open_tree("archive")?,
+            archive_preferences: db.open_tree("archive_preferences")?,
+            sessions: db.open_tree("sessions")?,
+            tokens: db.open_tree("tokens")?,
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
-            tokens: db.open_tree("tokens")?,
             damaged: db.open_tree("damaged")?,
         })
     }
@@ -94,6 +103,19 @@ pub(super) fn chunk_key(account: &BareJid, chunk: u64, part: u16) -> Vec<u8> {
     key
 }
 
+/// Key of a part of a session.
+pub(super) fn session_key(account: &BareJid, resource: &str, part: u16) -> Vec<u8> {
+    let mut key = joined(account, resource.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&part.to_be_bytes());
+    key
+}
+
+/// Key of the login tokens of one client of an account.
+pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
+    joined(account, &client.0)
+}
+
 /// What the keys of the items of one node begin with.
 pub(super) fn items_prefix(account: &BareJid, node: &str) -> Vec<u8> {
     let mut prefix = joined(account, node.as_bytes());
@@ -109,11 +131,6 @@ pub(super) fn item_key(prefix: &[u8], number: u64, part: u16) -> Vec<u8> {
 /// Key of an item's name, behind the prefix of its node.
 pub(super) fn item_id_key(prefix: &[u8], id: &str) -> Vec<u8> {
     [prefix, id.as_bytes()].concat()
-}
-
-/// Key of the login tokens of one client of an account.
-pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
-    joined(account, &client.0)
 }
 
 /// Key of a part of a ring.

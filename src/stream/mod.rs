@@ -51,12 +51,12 @@ pub struct StreamConfig {
     pub domain: BareJid,
     /// Whether strangers may register (`jabber:iq:register`); if not, the feature is not offered either.
     pub registration: bool,
-    /// The node's own capabilities element (XEP-0115), offered to clients that have authenticated.
-    pub caps: Option<Element>,
     /// What a session can begin with, as feature names (XEP-0386 §3.1).
     pub inline: &'static [&'static str],
     /// Random and always the same: clients' resources are made with it (XEP-0386 §3.2.1).
     pub resource_secret: [u8; 32],
+    /// The node's own capabilities element (XEP-0115), offered to clients that have authenticated.
+    pub caps: Option<Element>,
 }
 
 impl fmt::Debug for StreamConfig {

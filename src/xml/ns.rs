@@ -84,6 +84,24 @@ pub const CARBONS: &str = "urn:xmpp:carbons:2";
 pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// XEP-0334.
 pub const HINTS: &str = "urn:xmpp:hints";
+/// XEP-0308.
+pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
+/// XEP-0059.
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// XEP-0122.
+pub const VALIDATION: &str = "http://jabber.org/protocol/xdata-validate";
+/// XEP-0313.
+pub const MAM: &str = "urn:xmpp:mam:2";
+/// XEP-0313: the feature of its later half.
+pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
+/// XEP-0333.
+pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0359.
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// XEP-0424.
+pub const RETRACTION: &str = "urn:xmpp:message-retract:1";
+/// XEP-0444.
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 /// XEP-0352.
 pub const CSI: &str = "urn:xmpp:csi:0";
 /// XEP-0386.
@@ -159,4 +177,11 @@ const KNOWN: &[&str] = &[
     PUBSUB_EVENT,
     VCARD,
     VCARD_UPDATE,
+    CARBONS,
+    FORWARD,
+    HINTS,
+    RSM,
+    MAM,
+    CHAT_MARKERS,
+    STANZA_ID,
 ];

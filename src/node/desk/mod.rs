@@ -33,15 +33,16 @@ pub(super) struct Desk {
     begun: Instant,
     contact: Vec<String>,
     registration: bool,
+    archive: bool,
+    lookups: LookupBudget,
+    parking: Arc<Mutex<Parking>>,
+    key_changes: Buckets<BareJid>,
     /// What the domain can do, by its hash. XEP-0115.
     own_caps: String,
     /// What clients can do.
     caps: caps::Cache,
     /// What the router is to be told besides the answers.
     follow_up: Vec<Event>,
-    lookups: LookupBudget,
-    parking: Arc<Mutex<Parking>>,
-    key_changes: Buckets<BareJid>,
 }
 
 /// A request at the desk.
@@ -54,8 +55,6 @@ pub(super) struct Request<'a> {
     pub(super) blocked: bool,
     /// Who is there.
     pub(super) router: &'a Router<Store>,
-    /// Has the account it is addressed to an available resource?
-    pub(super) available: bool,
     /// Now.
     pub(super) now: Timestamp,
 }
@@ -108,6 +107,7 @@ impl Desk {
             begun,
             contact: config.contact.clone(),
             registration: config.registration.enabled,
+            archive: !config.archive.ttl.is_zero(),
             lookups: LookupBudget::default(),
             parking,
             key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
@@ -118,16 +118,10 @@ impl Desk {
     }
 
     /// Answers a request; every one is answered (RFC 6120 §8.2.3).
-    pub(super) fn handle(
-        &mut self,
-        stanza: &Stanza,
-        available: bool,
-        now: Timestamp,
-        router: &Router<Store>,
-    ) -> Handled {
+    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp, router: &Router<Store>) -> Handled {
         let blocked = self.is_blocked(stanza);
         let addressee = if blocked { Addressee::Stranger } else { self.addressee(stanza) };
-        let request = Request { stanza, addressee, blocked, available, router, now };
+        let request = Request { stanza, addressee, blocked, router, now };
         SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
     }
 
@@ -172,6 +166,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         contact: desk.contact.clone(),
         registration: desk.registration,
         caps: desk.own_caps.clone(),
+        archive: desk.archive,
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
@@ -184,6 +179,7 @@ pub(super) fn own_caps(config: &Config) -> String {
         contact: config.contact.clone(),
         registration: config.registration.enabled,
         caps: String::new(),
+        archive: false,
         now: Timestamp { millis: 0 },
     };
     caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()

@@ -42,6 +42,7 @@ impl Client {
             caps: None,
             inline: &[ns::SM],
             resource_secret: [1; 32],
+            caps: None,
         };
         let start = Instant::now();
         Client { stream: Stream::new(Arc::new(config), security, [42; 32], start), start }
