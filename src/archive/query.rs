@@ -81,15 +81,17 @@ impl Query {
         })
     }
 
-    /// Does a client that asks so, and is told that this was all, know the whole archive? It names the last message that it knows,
-    /// or asks for all there is.
-    pub fn catches_up(&self) -> bool {
+    /// The message that the page follows without a gap, where nothing is filtered out: 0 for the beginning of the archive.
+    pub fn follows(&self) -> Option<ArchiveId> {
         let filter = &self.filter;
-        let everything = filter.with.is_none() && filter.start.is_none() && filter.end.is_none();
-        everything
-            && filter.before.is_none()
-            && filter.ids.is_none()
-            && matches!(self.paging, Paging::First | Paging::After(_))
+        let filtered = filter.with.is_some() || filter.start.is_some() || filter.ids.is_some();
+        let after = filter.after.unwrap_or_default();
+        match self.paging {
+            _ if filtered => None,
+            Paging::First => Some(after),
+            Paging::After(id) => Some(id.max(after)),
+            Paging::Last | Paging::Before(_) | Paging::Index(_) => None,
+        }
     }
 }
 

@@ -102,7 +102,7 @@ fn queries_are_read_with_all_their_fields() {
         ids: Some(ids(&[2, 3]).into_iter().collect()),
     };
     assert_eq!(query.filter, expected);
-    assert!(!query.catches_up() && !query.flipped);
+    assert!(query.follows().is_none() && !query.flipped);
     // What the account says to itself matches whatever the resource.
     assert_eq!(read(&form(&field("with", "juliet@a.example/x"))).filter.with, Some(account().into()));
     assert!(read(&element("<query xmlns='urn:xmpp:mam:2'><flip-page/></query>")).flipped);
@@ -119,8 +119,12 @@ fn queries_are_read_with_all_their_fields() {
     ] {
         let query = read(&set(set_text));
         assert_eq!((query.paging, query.max), (paging, max), "{set_text}");
-        let forward = matches!(paging, Paging::First | Paging::After(_));
-        assert_eq!(query.catches_up(), forward, "{set_text}");
+        let anchor = match paging {
+            Paging::First => Some(ArchiveId(0)),
+            Paging::After(id) => Some(id),
+            _ => None,
+        };
+        assert_eq!(query.follows(), anchor, "{set_text}");
     }
 }
 

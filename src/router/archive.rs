@@ -180,11 +180,12 @@ impl<S: Storage> Router<S> {
         }
         let answer = stanza.result().with_child(fin(&query, &page));
         self.send(id, answer.to_text().into(), Cargo::Other);
-        if let Some(session) = self.sessions.get_mut(&id)
-            && query.catches_up()
-            && page.complete
+        if let (Some(session), Some(anchor), Some(last)) =
+            (self.sessions.get_mut(&id), query.follows(), page.ids.last())
         {
-            session.knows_archive_to = scan.all.last().copied().unwrap_or_default();
+            let (from, to) = session.archive_told;
+            let overlaps = to != ArchiveId::default() && anchor <= to && *last >= from;
+            session.archive_told = if overlaps { (from.min(anchor), to.max(*last)) } else { (anchor, *last) };
         }
         Ok(())
     }

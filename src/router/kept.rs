@@ -18,7 +18,7 @@ use sha2::{Digest, Sha256};
 use super::carbons::copied_message;
 use super::ledger::{Parcel, ParcelId};
 use super::session::{Cargo, Draining, Session, SessionId, StreamManagement, Token, Unacknowledged};
-use super::{OfflineId, Online, Router, Storage};
+use super::{OfflineId, Router, Storage};
 use crate::archive::ArchiveId;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits;
@@ -56,7 +56,7 @@ pub struct KeptState {
     offline_given: bool,
     /// The last stored message that it was given, and what came meanwhile, if it has not taken all of these.
     draining: Option<(OfflineId, Vec<(String, KeptCargo)>)>,
-    knows_archive_to: u64,
+    archive_told: (u64, u64),
     wants_roster: bool,
     wants_block_list: bool,
     wants_carbons: bool,
@@ -129,7 +129,7 @@ impl<S: Storage> Router<S> {
                     let behind = draining.behind.iter().map(|(text, cargo)| (text, *cargo));
                     (draining.after, self.to_kept_stanzas(behind))
                 }),
-                knows_archive_to: session.knows_archive_to.0,
+                archive_told: (session.archive_told.0.0, session.archive_told.1.0),
                 wants_roster: session.wants_roster,
                 wants_block_list: session.wants_block_list,
                 wants_carbons: session.wants_carbons,
@@ -145,7 +145,7 @@ impl<S: Storage> Router<S> {
                 Some((Some(stored), stamp, waited)) => KeptCargo::Parcel { stored, stamp, waited },
                 _ => KeptCargo::Other,
             },
-            Cargo::Presence | Cargo::Event | Cargo::Trifle | Cargo::Other => KeptCargo::Other,
+            Cargo::Presence | Cargo::Event | Cargo::Copy | Cargo::Trifle | Cargo::Other => KeptCargo::Other,
         };
         stanzas.map(|(text, cargo)| (text.to_string(), kept_cargo(cargo))).collect()
     }
@@ -162,7 +162,7 @@ impl<S: Storage> Router<S> {
             let Ok(block_list) = self.storage.block_list(&account) else { continue };
             self.next_session += 1;
             let id = SessionId(self.next_session);
-            let online = self.accounts.entry(account.clone()).or_insert_with(Online::default);
+            let online = self.accounts.entry(account.clone()).or_default();
             online.block_list = Arc::new(block_list);
             online.sessions.push(id);
             let mut sm = StreamManagement::new(Some(Token::Hash(state.token_hash)), state.patience);
@@ -188,7 +188,7 @@ impl<S: Storage> Router<S> {
             session.offline_given = state.offline_given;
             let stuck = draining.as_ref().filter(|draining| draining.open == 0).map(|draining| draining.after);
             session.draining = draining;
-            session.knows_archive_to = ArchiveId(state.knows_archive_to);
+            session.archive_told = (ArchiveId(state.archive_told.0), ArchiveId(state.archive_told.1));
             session.wants_roster = state.wants_roster;
             session.wants_block_list = state.wants_block_list;
             session.wants_carbons = state.wants_carbons;

@@ -22,6 +22,7 @@ impl<S: Storage> Router<S> {
         self.forget_own_delay_stamps(&mut stanza);
         strip_forged_copies(&mut stanza);
         forget_stanza_ids_of(&mut stanza, &from);
+        forget_stanza_ids_of(&mut stanza, to.bare());
         // What one says to oneself is received, and one message in the archive.
         if *to.bare() != from && !self.is_multicast(&stanza, &to) {
             self.note_sent(&from, &stanza, debt);
@@ -36,7 +37,7 @@ impl<S: Storage> Router<S> {
         }
         let Some(text) = self.archive_sent(from, stanza, debt) else { return };
         if is_copied(stanza) {
-            let cargo = if is_trifle(stanza) { Cargo::Trifle } else { Cargo::Other };
+            let cargo = if is_trifle(stanza) { Cargo::Trifle } else { Cargo::Copy };
             for (session, copy) in self.copies(from, stanza, &text, Direction::Sent, &[]) {
                 self.send(session, copy, cargo);
             }
@@ -246,13 +247,14 @@ impl<S: Storage> Router<S> {
         }
     }
 
-    /// XEP-0313 §6.1.1: who has read the whole archive before its presence came has these messages from there.
+    /// XEP-0313 §6.1.1: what a session was told by the archive before it became available it need not be given once more.
     fn forget_what_the_archive_told(&mut self, id: SessionId, account: &BareJid, messages: &mut Vec<OfflineMessage>) {
-        let known = self.sessions.get(&id).map(|session| session.knows_archive_to).unwrap_or_default();
-        if known == ArchiveId::default() {
+        let (from, to) = self.sessions.get(&id).map(|session| session.archive_told).unwrap_or_default();
+        if to == ArchiveId::default() {
             return;
         }
-        let is_known = |message: &OfflineMessage| stanza_id_in(&message.stanza, account).is_some_and(|id| id <= known);
+        let is_told = |id: ArchiveId| id > from && id <= to;
+        let is_known = |message: &OfflineMessage| stanza_id_in(&message.stanza, account).is_some_and(is_told);
         let told: Vec<OfflineId> = messages.iter().filter(|message| is_known(message)).map(|m| m.id).collect();
         messages.retain(|message| !told.contains(&message.id));
         if let Err(fault) = self.storage.delete_offline(account, &told) {

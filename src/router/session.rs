@@ -25,6 +25,8 @@ pub(super) enum Cargo {
     Presence,
     /// News of a publish-subscribe node: an inactive client is told later.
     Event,
+    /// A copy of what another session of the account sent: it keeps its place among messages, and is forgotten with the session.
+    Copy,
     /// Chat states and the like: an inactive client is not told.
     Trifle,
     /// Anything else: forgotten with the session.
@@ -136,8 +138,8 @@ pub(super) struct Session {
     pub(super) offline_given: bool,
     /// It is being given stored messages; what comes for it now follows behind them.
     pub(super) draining: Option<Box<Draining>>,
-    /// It has read its account's archive up to this message, all of it. XEP-0313.
-    pub(super) knows_archive_to: ArchiveId,
+    /// What the archive told it without a gap: messages behind the first of these, up to the second. XEP-0313.
+    pub(super) archive_told: (ArchiveId, ArchiveId),
     /// It asked for the roster: an *interested resource*, RFC 6121 §2.2.
     pub(super) wants_roster: bool,
     /// It asked for the block list. XEP-0191 §3.2.
@@ -164,7 +166,7 @@ impl Session {
             priority: 0,
             offline_given: false,
             draining: None,
-            knows_archive_to: ArchiveId::default(),
+            archive_told: Default::default(),
             wants_roster: false,
             wants_block_list: false,
             wants_carbons: false,

@@ -185,7 +185,7 @@ impl<S: Storage> Router<S> {
     /// Sends text to a session: now, when its client resumes, or, what an inactive client can do without, later.
     pub(super) fn send(&mut self, id: SessionId, text: Arc<str>, cargo: Cargo) {
         let draining = self.sessions.get_mut(&id).and_then(|session| session.draining.as_mut());
-        if let Some(draining) = draining.filter(|_| is_parcel(&cargo)) {
+        if let Some(draining) = draining.filter(|_| is_parcel(&cargo) || cargo == Cargo::Copy) {
             draining.behind.push_back((text, cargo));
             return self.check_backlog(id);
         }

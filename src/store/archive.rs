@@ -417,5 +417,5 @@ const CHUNK_BYTES_MAX: usize = 2 * CHUNK_BYTES + MESSAGE_BYTES_MAX;
 /// Accounts whose last chunk is in memory: at most 16 KiB each, mostly far less.
 const OPEN_MAX: usize = 512;
 
-/// The largest number of a chunk: an id has 48 bits for it.
-const CHUNK_MAX: u64 = (1 << 48) - 1;
+/// The largest number that a moment gives a chunk: an id has 48 bits for it, and a wrong clock must leave some.
+const CHUNK_MAX: u64 = 1 << 47;

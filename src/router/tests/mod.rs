@@ -1,10 +1,13 @@
 //! The router between clients of paper: what each receives, with time and disk moved by hand.
 
 mod acknowledgement;
+mod archive;
 mod delivery;
+mod devices;
 mod extensions;
 mod presence;
 mod random;
+mod restart;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -297,6 +300,33 @@ impl Play {
         self.now.monotonic += time;
         self.now.wall = self.now.wall.plus(time);
         self.tell(Event::Tick);
+    }
+
+    /// The account's messages are archived from now on.
+    fn archives(&mut self, account: &str) {
+        let always = Preferences::of(DefaultPreference::Always);
+        self.router.storage.preferences.insert(account.parse().unwrap(), always);
+    }
+
+    /// The node stops in order and is started again on the same store after `pause`. The connections are gone.
+    fn restart(&mut self, pause: Duration) {
+        self.tell(Event::Shutdown);
+        self.start_again(pause);
+    }
+
+    /// It was killed.
+    fn crash(&mut self) {
+        self.start_again(Duration::ZERO);
+    }
+
+    fn start_again(&mut self, pause: Duration) {
+        self.now.monotonic += pause;
+        self.now.wall = self.now.wall.plus(pause);
+        let mut paper = std::mem::take(&mut self.router.storage);
+        let kept = std::mem::take(&mut paper.kept);
+        self.router = Router::new(BareJid::domain("a.example").unwrap(), paper, self.now);
+        self.router.restore(kept);
+        self.disk_done();
     }
 
     fn stored(&self) -> usize {

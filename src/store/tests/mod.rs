@@ -1,6 +1,7 @@
 //! The store as its users see it, on a real directory.
 
 mod accounts;
+mod archives;
 mod crash;
 mod damage;
 mod durability;
