@@ -60,7 +60,7 @@
 //! | RFC 8265 | yes | localparts, resourceparts, passwords |
 //! | RFC 9266 | yes | tls-exporter, with TLS 1.3 |
 //! | RFC 9580 | partly | v4 keys as Kontalk makes them |
-//! | XEP-0004 | partly | forms of registration |
+//! | XEP-0004 | partly | forms of registration and of nodes |
 //! | XEP-0012 | yes | for those who may see the account's presence |
 //! | XEP-0030 | yes | |
 //! | XEP-0033 | partly | `to` addresses, for our own users, as Kontalk's groups need it |
@@ -75,7 +75,7 @@
 //! | XEP-0084 | yes | |
 //! | XEP-0085 | yes | passed on, not stored |
 //! | XEP-0092 | yes | |
-//! | XEP-0115 | no | passed on; the node announces none |
+//! | XEP-0115 | yes | |
 //! | XEP-0128 | yes | |
 //! | XEP-0153 | yes | by way of XEP-0398 |
 //! | XEP-0157 | yes | the configured contact |
@@ -98,7 +98,7 @@
 //! | XEP-0352 | yes | presence and events are held, chat states are dropped |
 //! | XEP-0359 | yes | |
 //! | XEP-0368 | partly | direct TLS for clients |
-//! | XEP-0373 | partly | the form of the server key's user id |
+//! | XEP-0373 | partly | keys as nodes; the form of the server key's user id |
 //! | XEP-0384 | yes | as nodes, in its old and its new form |
 //! | XEP-0386 | partly | stream management, carbons and client state inline; messages that waited are still sent |
 //! | XEP-0388 | yes | no tasks |

@@ -417,6 +417,8 @@ fn the_node_tells_its_own_capabilities_and_an_account_says_that_it_is_a_service(
     let identity = |el: &&Element| (el.attribute("category"), el.attribute("type")) == (Some("pubsub"), Some("pep"));
     assert!(info.children().any(|el| identity(&el)));
     let features: Vec<_> = info.children().filter_map(|child| child.attribute("var")).collect();
+    // XEP-0115 §5.4 would call anything twice ill-formed.
+    assert!(verification(&info, Hash::Sha1).is_some(), "{features:?}");
     for feature in ["publish-options", "access-open", "auto-create", "filtered-notifications", "persistent-items"] {
         assert!(features.contains(&format!("{}#{feature}", ns::PUBSUB).as_str()), "{feature}");
     }
@@ -443,4 +445,38 @@ fn a_lie_about_capabilities_deceives_nobody_else() {
         ns::CAPS
     ));
     assert!(!answer_caps(&mut romeo, &honest, &ver));
+}
+
+#[test]
+fn large_items_come_back_whole_and_a_used_up_share_is_told() {
+    let node = verona();
+    let mut romeo = Client::online(&node, "romeo", "orchard");
+    let large = "x".repeat(200 * 1024);
+    let payload = format!("<p xmlns='urn:large'>{large}</p>");
+    let mut published = 0;
+    let refused = loop {
+        match publish(&mut romeo, "urn:large", &format!("i{published}"), &payload, &[("max_items", "max")]) {
+            Ok(_) => published += 1,
+            Err(refused) => break refused,
+        }
+        assert!(published < 100, "there is no limit");
+    };
+    assert_eq!(refused, refusal("resource-constraint", "cancel"));
+    let one = format!("<pubsub xmlns='{}'><items node='urn:large'><item id='i0'/></items></pubsub>", ns::PUBSUB);
+    let answer = romeo.ask("get", None, &one).unwrap().unwrap();
+    let item = answer.child("items", ns::PUBSUB).unwrap().first_child().unwrap();
+    assert_eq!(item.first_child().unwrap().text(), large);
+    // All at once would be too much for one stanza: the newest come, and the names of all can be asked for.
+    let some = read(&mut romeo, None, "urn:large").unwrap();
+    assert!(some.len() < published && some.last() == Some(&format!("i{}", published - 1)), "{some:?}");
+    let names = format!("<query xmlns='{}' node='urn:large'/>", ns::DISCO_ITEMS);
+    let names = romeo.ask("get", Some(ROMEO), &names).unwrap().unwrap();
+    assert_eq!(names.children().count(), published);
+    // The account goes with all of it; who has the address next begins with nothing.
+    romeo.close();
+    let removed = node.cli(&["account", "remove", ROMEO]);
+    assert!(removed.status.success(), "{removed:?}");
+    node.add_account("romeo");
+    let mut romeo = Client::online(&node, "romeo", "orchard");
+    assert_eq!(read(&mut romeo, None, "urn:large"), Err(refusal("item-not-found", "cancel")));
 }

@@ -31,11 +31,22 @@ struct Stock {
 
 impl Stock {
     fn start(script: &'static str, node: &Node, user: &str, password: &str) -> Stock {
+        Stock::start_with(script, node, user, password, &[])
+    }
+
+    fn start_with(
+        script: &'static str,
+        node: &Node,
+        user: &str,
+        password: &str,
+        environment: &[(&str, &Path)],
+    ) -> Stock {
         let (host, port) = (node.address.ip().to_string(), node.address.port().to_string());
         let mut child = Command::new(python())
             .arg(Path::new(STOCK_DIR).join(script))
             .args([format!("{user}@{DOMAIN}"), host, port])
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -136,6 +147,43 @@ fn stock_clients_understand_a_refused_password() {
         let mut stock = Stock::start(script, &node, "romeo", "wrong");
         stock.expect("refused");
     }
+}
+
+#[test]
+fn stock_clients_exchange_omemo_messages_with_one_of_them_away_at_first() {
+    let node = Node::start(NodeOptions::default());
+    let keys = std::env::temp_dir().join(format!("kontalk-node-omemo-{}", std::process::id()));
+    std::fs::create_dir_all(&keys).unwrap();
+    for user in ["romeo", "juliet"] {
+        node.add_account(user);
+    }
+    let start = |user: &str| {
+        let file = keys.join(user);
+        let environment = [("KONTALK_OMEMO_KEYS", file.as_path())];
+        let mut client = Stock::start_with("omemo_client.py", &node, user, &password_of(user), &environment);
+        let jid = client.expect("online ");
+        client.expect("omemo");
+        (client, jid)
+    };
+    // Juliet has published her keys and goes. The two are no contacts: her nodes are open.
+    let (mut juliet, _) = start("juliet");
+    juliet.order("quit");
+    assert!(juliet.child.wait().unwrap().success());
+    let (mut romeo, romeo_jid) = start("romeo");
+    romeo.order(&format!("encrypt juliet@kontalk.test {}", body("while you were away")));
+    romeo.order("quit");
+    assert!(romeo.child.wait().unwrap().success());
+
+    let (mut juliet, juliet_jid) = start("juliet");
+    // Her client's capabilities say that it wants to hear of devices: XEP-0115, XEP-0163.
+    juliet.expect("devices juliet@kontalk.test");
+    assert_eq!(juliet.expect(&format!("decrypted {romeo_jid} ")), body("while you were away"));
+    let (mut romeo, romeo_jid) = start("romeo");
+    juliet.order(&format!("encrypt romeo@kontalk.test {}", body("and now I am here")));
+    assert_eq!(romeo.expect(&format!("decrypted {juliet_jid} ")), body("and now I am here"));
+    romeo.order(&format!("encrypt juliet@kontalk.test {}", body("so I see")));
+    assert_eq!(juliet.expect(&format!("decrypted {romeo_jid} ")), body("so I see"));
+    std::fs::remove_dir_all(keys).ok();
 }
 
 fn python() -> PathBuf {

@@ -207,7 +207,8 @@ fn read_items(action: &Element) -> Result<Request, Refusal> {
         None => None,
         Some(text) => Some(text.parse().map_err(|_| Refusal::BadRequest)?),
     };
-    let ids = action.children().filter_map(|item| item.attribute("id")).map(str::to_owned).collect();
+    let ids_max = usize::try_from(limits::PEP_ITEMS_PER_NODE_MAX).unwrap_or(usize::MAX);
+    let ids = action.children().filter_map(|item| item.attribute("id")).take(ids_max).map(str::to_owned).collect();
     Ok(Request::Items { node: node(action)?, ids, max })
 }
 

@@ -53,6 +53,8 @@ pub fn domain_info(facts: &Facts) -> Element {
         ns::CARBONS,
         ns::ADDRESS,
         ns::KONTALK_PUBKEY,
+        // Accounts are the services; Kontalk's desktop client looks here before it publishes a picture.
+        ns::PUBSUB,
     ];
     for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));

@@ -20,9 +20,14 @@ use crate::xml::{Element, ns};
 /// The service: `None` for what is no request to an account's nodes.
 pub(super) fn pubsub(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
     let payload = request.stanza.payload().filter(|payload| pubsub::Request::is_one(payload))?;
-    let account = request.stanza.to().map(Jid::bare).filter(|_| request.addressee != Addressee::Domain)?;
+    let account = request.stanza.to().map(Jid::bare).filter(|_| !is_nodes_own(request.addressee))?;
     let outcome = Errand { asker: desk.asker(account, request), account, desk, request }.run(payload);
     Some(outcome.unwrap_or_else(|refusal| Handled::now(request.stanza.error(&refusal.to_error()))))
+}
+
+/// Neither the domain nor its own services are accounts.
+fn is_nodes_own(addressee: Addressee) -> bool {
+    matches!(addressee, Addressee::Domain | Addressee::Component)
 }
 
 /// One request to the nodes of one account.
@@ -81,11 +86,13 @@ impl Errand<'_> {
             let mut found: Vec<Item> = Vec::new();
             let mut bytes = 0;
             for id in ids {
+                // As much as fits one answer; a client could name the same large item a thousand times.
+                if bytes > limits::PEP_REPLY_BYTES_MAX {
+                    break;
+                }
                 let item = store.pep_item(self.account, name, id).map_err(refusal)?;
                 bytes += item.as_ref().map_or(0, |item| item.payload.len());
-                if found.is_empty() || bytes <= limits::PEP_REPLY_BYTES_MAX {
-                    found.extend(item);
-                }
+                found.extend(item);
             }
             // §6.5.9.11.
             if found.is_empty() {

@@ -39,9 +39,9 @@ impl Client {
         let config = StreamConfig {
             domain: "a.example".parse().unwrap(),
             registration,
+            caps: None,
             inline: &[ns::SM],
             resource_secret: [1; 32],
-            caps: None,
         };
         let start = Instant::now();
         Client { stream: Stream::new(Arc::new(config), security, [42; 32], start), start }
