@@ -35,7 +35,7 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
         Ok(text) => parse(&file, path.parent().unwrap_or(Path::new("")), &text),
         Err(error) => {
             let remedy = match error.kind() {
-                io::ErrorKind::NotFound => "`kontalk-node setup` writes one",
+                io::ErrorKind::NotFound => "`kontalk-node sample-config` prints one",
                 io::ErrorKind::PermissionDenied => "the user kontalk-node must be allowed to read it",
                 _ => "",
             };

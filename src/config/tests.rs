@@ -267,6 +267,6 @@ fn a_file_that_is_not_there_is_a_problem_with_a_remedy() {
     let problems = read(Path::new("/nowhere/node.toml")).unwrap_err();
     assert_eq!(
         report(&problems),
-        "/nowhere/node.toml: the configuration cannot be read: No such file or directory (os error 2) (remedy: `kontalk-node setup` writes one)\n1 problem, nothing started."
+        "/nowhere/node.toml: the configuration cannot be read: No such file or directory (os error 2) (remedy: `kontalk-node sample-config` prints one)\n1 problem, nothing started."
     );
 }
