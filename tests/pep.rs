@@ -426,6 +426,25 @@ fn the_node_tells_its_own_capabilities_and_an_account_says_that_it_is_a_service(
 }
 
 #[test]
+fn who_was_there_before_a_restart_is_asked_again_and_told() {
+    let mut node = verona();
+    let mut romeo = Client::online(&node, "romeo", "orchard");
+    let wanted = info(&[MOOD]);
+    wishes(&mut romeo, &[MOOD]);
+    let jid = romeo.full().clone();
+    node.sigterm();
+    let session = romeo.cut().unwrap();
+    node.start_again();
+    let mut romeo = Client::authenticated(&node, "romeo");
+    romeo.resume(&session).expect("the node resumes the session");
+    romeo.jid = Some(jid);
+    publish(&mut romeo, MOOD, "1", &mood("happy"), &[]).unwrap();
+    assert!(answer_caps(&mut romeo, &wanted, &verification(&wanted, Hash::Sha1).unwrap()));
+    publish(&mut romeo, MOOD, "2", &mood("sad"), &[]).unwrap();
+    assert_eq!(events(&mut romeo), ["romeo mood 1", "romeo mood 2"]);
+}
+
+#[test]
 fn a_lie_about_capabilities_deceives_nobody_else() {
     let node = verona();
     let mut tybalt = Client::online(&node, "tybalt", "street");

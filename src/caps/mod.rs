@@ -4,7 +4,7 @@
 //! personal eventing filters by (XEP-0163 §4.2). What is not known yet is asked once of the client itself. An answer counts for
 //! everybody with the same hash only if it has that hash ([`verification`]); else for the one who gave it.
 //!
-//! States of a hash: unknown -> asked -> known. `ver='none'`, as Kontalk's clients have it, is no hash: such a client is not
+//! States of a hash: unknown -> asked -> known, or refused until the client comes anew. `ver='none'`, as Kontalk's clients have it, is no hash: such a client is not
 //! asked. Limits: `CAPS_*` of [`crate::limits`].
 
 mod verification;
@@ -99,6 +99,7 @@ struct Query {
 pub struct Cache {
     known: BoundedMap<Key, Arc<Wishes>>,
     asked: BoundedMap<FullJid, Query>,
+    refused: BoundedMap<FullJid, Caps>,
     queries: u64,
 }
 
@@ -107,6 +108,7 @@ impl Default for Cache {
         Cache {
             known: BoundedMap::new(limits::CAPS_ENTRIES_MAX),
             asked: BoundedMap::new(limits::CAPS_QUERIES_MAX),
+            refused: BoundedMap::new(limits::CAPS_QUERIES_MAX),
             queries: 0,
         }
     }
@@ -119,7 +121,13 @@ impl Cache {
         verified.or_else(|| self.known.get(&Key::Own(client.clone(), caps.clone()))).cloned()
     }
 
-    /// The question to the client, from the domain; `None` if it was asked already. XEP-0115 §6.2.
+    /// The same question while the client stays, as for one that was there before the node was started: who refused to answer is
+    /// left alone.
+    pub fn ask_meanwhile(&mut self, domain: &BareJid, client: &FullJid, caps: Caps) -> Option<Stanza> {
+        if self.refused.get(client) == Some(&caps) { None } else { self.ask(domain, client, caps) }
+    }
+
+    /// The question to a client that came, from the domain; `None` if it was asked already. XEP-0115 §6.2.
     pub fn ask(&mut self, domain: &BareJid, client: &FullJid, caps: Caps) -> Option<Stanza> {
         if self.asked.get(client).is_some_and(|query| query.caps == caps) {
             return None;
@@ -142,10 +150,11 @@ impl Cache {
             return None;
         }
         let query = self.asked.remove(client)?;
-        let info = answer.payload().filter(|payload| payload.is("query", ns::DISCO_INFO))?;
-        if answer.is_error() {
+        let info = answer.payload().filter(|payload| payload.is("query", ns::DISCO_INFO) && !answer.is_error());
+        let Some(info) = info else {
+            self.refused.insert(client.clone(), query.caps);
             return None;
-        }
+        };
         let wishes = Arc::new(Wishes::of(info));
         // XEP-0115 §5.4: an answer of another hash is not everybody's.
         let verified = Hash::named(&query.caps.hash)
@@ -252,6 +261,9 @@ mod tests {
         let error = crate::stanza::StanzaError::new(crate::stanza::StanzaCondition::ServiceUnavailable);
         assert_eq!(cache.answered(&question.error(&error).unwrap()), None);
         assert_eq!(cache.wishes(&romeo, &caps), None);
+        assert_eq!(cache.ask_meanwhile(&domain, &romeo, caps.clone()), None);
+        // When it comes anew it may know better.
+        assert!(cache.ask(&domain, &romeo, caps).is_some());
         assert_eq!(Caps::of(&presence("sha-1", "none")), None);
         assert_eq!(Caps::of(&parse("<presence/>")), None);
         assert_eq!(Caps::of(&presence("sha-1", &"x".repeat(600))), None);

@@ -11,7 +11,7 @@ use crate::pubsub::{
     self, AVATAR_DATA, AVATAR_METADATA, AccessModel, Affiliation, Asker, Audience, Item, Node, Options, Publish,
     Refusal, check_access, hide_from, publish_to,
 };
-use crate::router::{Event, Router, Storage, Ticket, Watcher};
+use crate::router::{Event, Router, Storage, Ticket};
 use crate::services::Addressee;
 use crate::stanza::{IqType, Kind, Stanza, Timestamp};
 use crate::store::{PepChange, Store, StoreError};
@@ -233,25 +233,35 @@ impl Desk {
         entry.item.map(|item| item.groups).unwrap_or_default()
     }
 
-    /// The messages that tell everybody who is there, wants to hear of the node (XEP-0163 §4.2) and may read it.
+    /// The messages that tell everybody who is there, wants to hear of the node (XEP-0163 §4.2) and may read it. Whose
+    /// capabilities are not known, because he was there before the node was started, is asked, and told when he answers.
     pub(super) fn notifications(
-        &self,
+        &mut self,
         router: &Router<Store>,
         account: &BareJid,
         name: &str,
         node: &Node,
         event: &Element,
     ) -> Vec<Stanza> {
+        let mut stanzas = Vec::new();
         if !node.config.deliver_notifications {
-            return Vec::new();
+            return stanzas;
         }
         let watchers = match Audience::of(node) {
             Audience::Own => router.available(account),
             Audience::Contacts => router.watchers(account),
         };
-        let wanting = watchers.into_iter().filter(|watcher| self.wants(watcher, name));
-        let allowed = wanting.filter(|watcher| self.may_read(account, node, watcher.jid.bare()));
-        allowed.map(|watcher| pubsub::notification(account, &watcher.jid, event.clone(), None)).collect()
+        for watcher in watchers {
+            let Some(caps) = watcher.read_presence().and_then(|presence| Caps::of(&presence)) else { continue };
+            match self.caps.wishes(&watcher.jid, &caps) {
+                Some(wishes) if wishes.include(name) && self.may_read(account, node, watcher.jid.bare()) => {
+                    stanzas.push(pubsub::notification(account, &watcher.jid, event.clone(), None));
+                }
+                Some(_) => {}
+                None => stanzas.extend(self.caps.ask_meanwhile(&self.domain, &watcher.jid, caps)),
+            }
+        }
+        stanzas
     }
 
     /// May an account that sees this one's presence, or is it, read the node?
@@ -262,12 +272,6 @@ impl Desk {
         };
         let asker = Asker { jid: reader.to_string(), owner: reader == account, sees_presence: true, groups };
         check_access(node, &asker).is_ok()
-    }
-
-    fn wants(&self, watcher: &Watcher, node: &str) -> bool {
-        // Whose capabilities are not known yet is told when they are.
-        let caps = watcher.read_presence().and_then(|presence| Caps::of(&presence));
-        caps.and_then(|caps| self.caps.wishes(&watcher.jid, &caps)).is_some_and(|wishes| wishes.include(node))
     }
 
     /// Presence tells of the account's picture. XEP-0398 §4.

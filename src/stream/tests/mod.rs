@@ -39,7 +39,6 @@ impl Client {
         let config = StreamConfig {
             domain: "a.example".parse().unwrap(),
             registration,
-            caps: None,
             inline: &[ns::SM],
             resource_secret: [1; 32],
         };
