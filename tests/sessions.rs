@@ -286,6 +286,7 @@ fn a_polite_end_says_system_shutdown_and_keeps_what_was_not_acknowledged() {
     let mut juliet = Client::online(&node, "juliet", "balcony");
     let mut stranger = Client::connect(&Connect::to(&node));
     juliet.auto_ack = false;
+    let handled = juliet.sm.as_ref().unwrap().handled;
     romeo.say(JULIET, &body("not acknowledged"));
     juliet.expect_body(&body("not acknowledged"));
     let garden = Client::online(&node, "juliet", "garden");
@@ -300,9 +301,13 @@ fn a_polite_end_says_system_shutdown_and_keeps_what_was_not_acknowledged() {
         assert_eq!(client.expect_end(), Lost::StreamError("system-shutdown".to_owned()));
     }
     node.start_again();
-    // Who comes back with a new session for the old resource gets what the old one left; what waits for others waits.
-    let mut juliet = Client::online(&node, "juliet", "balcony");
-    assert_eq!(juliet.bodies(), [body("not acknowledged")]);
+    // Each comes back to its session and to what it had not acknowledged.
+    let (juliet_jid, mut session) = (juliet.full().clone(), juliet.cut().unwrap());
+    session.handled = handled;
+    let mut juliet = Client::authenticated(&node, "juliet");
+    juliet.resume(&session).unwrap();
+    juliet.jid = Some(juliet_jid);
+    juliet.expect_body(&body("not acknowledged"));
     let mut garden = Client::authenticated(&node, "juliet");
     garden.resume(&hibernating).unwrap();
     garden.jid = Some(garden_jid);
