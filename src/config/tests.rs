@@ -98,6 +98,34 @@ fn a_line_that_is_no_toml_hides_nothing_else() {
 }
 
 #[test]
+fn what_is_open_at_the_end_of_the_file_is_told_of_its_last_line() {
+    for text in ["domain = \"a.example\"\nadmins = [\n", "domain = \"a.example\"\nadmins = [", "\n\nlog = {\n", ""] {
+        let lines = text.lines().count().max(1);
+        for problem in parsed(text).unwrap_err() {
+            assert!(problem.line.is_none_or(|line| line <= lines), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn a_great_file_of_broken_lines_does_not_take_for_ever() {
+    // Looking for each line from the beginning of the file took the square of its length: minutes.
+    let problems = parsed(&"600\n".repeat(100_000)).unwrap_err();
+    assert_eq!(problems.len(), 100_000);
+    assert_eq!(problems.last().unwrap().line, Some(100_000));
+}
+
+#[test]
+fn control_characters_of_a_file_do_not_reach_the_terminal() {
+    let text =
+        "domain = \"a.example\"\n\"a\\nb\\u001b[2J\" = 1\n[registration]\nnumber_burst = \"\t\"\nsender = \"\u{7}\"\n";
+    let report = report(&parsed(text).unwrap_err());
+    assert!(report.contains("node.toml:2: a\\nb\\u{1b}[2J: there is no such key"), "{report}");
+    assert!(report.contains("node.toml:4: registration.number_burst = \"\\t\": "), "{report}");
+    assert!(!report.contains(|c: char| c.is_control() && c != '\n'), "{report:?}");
+}
+
+#[test]
 fn values_arrive_where_they_belong() {
     let text = r#"
         domain = "Bücher.example"

@@ -3,8 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
+use super::desk::own_caps;
 use super::hub::{Inbox, Input};
 use super::login::{Logins, lasting_secret};
 use super::random::random_bytes;
@@ -17,9 +16,12 @@ use crate::jid::BareJid;
 use crate::net::{OwnCertificate, ServerTls};
 use crate::pgp::{self, Fingerprint, ServerKey};
 use crate::router::{ConnectionId, Event, SESSION_START_FEATURES};
+use crate::services::CAPS_NODE;
 use crate::stanza::{SaslFailure, Stanza};
 use crate::store::Store;
 use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
+use crate::xml::{Element, ns};
+use zeroize::Zeroizing;
 
 pub(super) struct NodeHost {
     stream_config: Arc<StreamConfig>,
@@ -48,6 +50,12 @@ impl NodeHost {
                 registration: config.registration.enabled,
                 inline: SESSION_START_FEATURES,
                 resource_secret: lasting_secret(&store, "resources"),
+                caps: Some(
+                    Element::new("c", ns::CAPS)
+                        .with("hash", "sha-1")
+                        .with("node", CAPS_NODE)
+                        .with("ver", own_caps(config)),
+                ),
             }),
             resume_patience: config.limits.resume,
             certificate,

@@ -214,12 +214,24 @@ impl Hub {
             Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
             Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
             Action::Serve(request) => {
-                let available = request.to().is_some_and(|to| self.router.is_available(to.bare()));
-                let handled = self.desk.handle(&request, available, clock().wall);
+                let handled = self.desk.handle(&request, clock().wall, &self.router);
                 self.follow_up.extend(handled.stanzas.into_iter().map(|stanza| match handled.after {
                     None => Event::FromServer(stanza),
                     Some(ticket) => Event::FromServerWhenDurable(ticket, stanza),
                 }));
+                self.follow_up.extend(self.desk.take_follow_up());
+            }
+            Action::Reply(answer) => {
+                let stanzas = self.desk.replied(&answer, &self.router);
+                self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
+            }
+            Action::Arrived(watcher) => {
+                let stanzas = self.desk.arrived(&watcher);
+                self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
+            }
+            Action::NowSees { viewer, account } => {
+                let stanzas = self.desk.now_sees(&self.router, &viewer, &account);
+                self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
             }
             Action::Remote(stanza) => self.refuse_remote(&stanza),
             Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {

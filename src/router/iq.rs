@@ -38,8 +38,10 @@ impl<S: Storage> Router<S> {
             _ if stanza.is_request() && stanza.from().is_some_and(|from| self.blocks(to.bare(), from)) => {
                 return self.bounce(&stanza, StanzaError::new(StanzaCondition::ServiceUnavailable));
             }
-            // RFC 6121 §8.5.2.1.3: the node answers for a bare JID; results and errors to it are nobody's.
+            // RFC 6121 §8.5.2.1.3: the node answers for a bare JID; results and errors to it are nobody's,
             _ if matches!(kind, IqType::Get | IqType::Set) => return self.actions.push(Action::Serve(stanza)),
+            // but those to the domain may answer what the node itself asked.
+            Jid::Bare(domain) if *domain == self.domain => return self.actions.push(Action::Reply(stanza)),
             _ => return,
         };
         let blocked = stanza.from().is_some_and(|from| self.blocks(full.bare(), from));

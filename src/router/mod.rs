@@ -33,9 +33,11 @@ mod stream_management;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod watchers;
 
 pub use kept::{KeptSession, KeptState};
 pub use storage::{ArchiveScan, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
+pub use watchers::Watcher;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -149,6 +151,13 @@ pub enum Event {
         /// The contacts to be told, and what: the subscriptions they had.
         farewells: Vec<(BareJid, Removal)>,
     },
+    /// An account's picture has changed: the SHA-1 that its presence tells from now on.
+    AvatarChanged {
+        /// The account.
+        account: BareJid,
+        /// In hexadecimal digits; `None` without a picture.
+        hash: Option<Arc<str>>,
+    },
     /// A deadline of [`Router::deadline`] has come.
     Tick,
     /// The node stops: store what is under way and end all streams.
@@ -232,6 +241,17 @@ pub enum Action {
     },
     /// An iq get or set for the node, or for an account on whose behalf the node answers. Answer with [`Event::FromServer`].
     Serve(Stanza),
+    /// An iq result or error for the node: an answer to what it asked, if it asked.
+    Reply(Stanza),
+    /// A resource came, or changed what it says it can do; it has not been told yet what it wants to hear. XEP-0163 §4.3.4.
+    Arrived(Watcher),
+    /// Somebody sees an account's presence from now on, and what goes with it.
+    NowSees {
+        /// Who sees.
+        viewer: BareJid,
+        /// Whom he sees.
+        account: BareJid,
+    },
     /// A stanza for another domain.
     Remote(Stanza),
     /// The last session of an account has ended.
@@ -263,6 +283,8 @@ struct Online {
     block_list: Arc<BlockList>,
     /// Stored messages that a session holds right now; a second session is not given them again.
     in_flight: HashSet<OfflineId>,
+    /// What presence tells of the account's picture; `None` while it was not looked up.
+    avatar: Option<Option<Arc<str>>>,
     /// What it wants archived, once that was asked.
     archiving: Option<Archiving>,
 }
@@ -311,6 +333,7 @@ impl<S: Storage> Router<S> {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
             }
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
+            Event::AvatarChanged { account, hash } => self.avatar_changed(&account, hash),
             Event::Tick => {}
             Event::Shutdown => self.shutdown(),
         }

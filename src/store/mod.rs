@@ -23,6 +23,7 @@ mod committer;
 mod error;
 mod offline;
 mod open;
+mod pubsub;
 mod record;
 mod roster;
 mod schema;
@@ -34,6 +35,7 @@ mod tests;
 
 pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
+pub use pubsub::{PepChange, SHELF};
 
 use std::fmt;
 use std::fs::File;
@@ -290,6 +292,10 @@ impl Storage for Store {
             }
             Ok(())
         })?)
+    }
+
+    fn avatar_hash(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {
+        Ok(self.stored_avatar(account)?)
     }
 
     fn archive_preferences(&self, account: &BareJid) -> Result<Preferences, StorageFault> {

@@ -3,18 +3,23 @@
 //! Services that only state facts are pure and live in [`crate::services`]. One that reads or changes the store has a file here
 //! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
 
+mod arrivals;
 mod keys;
 mod kontalk;
+mod nodes;
+mod pep;
+mod personal;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::account::Parking;
+use crate::caps::{self, Hash};
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
 use crate::limits::{self, Buckets};
 use crate::pgp::ServerKey;
-use crate::router::{Storage, Ticket};
+use crate::router::{Event, Router, Storage, Ticket};
 use crate::services::roster_match::LookupBudget;
 use crate::services::{self, Addressee, COMPONENTS, Facts};
 use crate::stanza::{Stanza, Timestamp};
@@ -32,6 +37,12 @@ pub(super) struct Desk {
     lookups: LookupBudget,
     parking: Arc<Mutex<Parking>>,
     key_changes: Buckets<BareJid>,
+    /// What the domain can do, by its hash. XEP-0115.
+    own_caps: String,
+    /// What clients can do.
+    caps: caps::Cache,
+    /// What the router is to be told besides the answers.
+    follow_up: Vec<Event>,
 }
 
 /// A request at the desk.
@@ -40,8 +51,10 @@ pub(super) struct Request<'a> {
     pub(super) stanza: &'a Stanza,
     /// Whom it is addressed to, seen by its sender.
     pub(super) addressee: Addressee,
-    /// Has the account it is addressed to an available resource?
-    pub(super) available: bool,
+    /// The addressee blocks the sender, who must not notice.
+    pub(super) blocked: bool,
+    /// Who is there.
+    pub(super) router: &'a Router<Store>,
     /// Now.
     pub(super) now: Timestamp,
 }
@@ -66,8 +79,18 @@ impl Handled {
 type Service = fn(&mut Desk, &Request<'_>) -> Option<Handled>;
 
 /// In the order they are asked.
-const SERVICES: &[Service] =
-    &[keys::key_forms, kontalk::roster_match, kontalk::server_list, kontalk::public_key, kontalk::last_activity, facts];
+const SERVICES: &[Service] = &[
+    keys::key_forms,
+    kontalk::roster_match,
+    kontalk::server_list,
+    kontalk::public_key,
+    kontalk::last_activity,
+    pep::pubsub,
+    personal::vcard,
+    personal::private,
+    nodes::nodes,
+    facts,
+];
 
 impl Desk {
     pub(super) fn new(
@@ -88,13 +111,31 @@ impl Desk {
             lookups: LookupBudget::default(),
             parking,
             key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
+            own_caps: own_caps(config),
+            caps: caps::Cache::default(),
+            follow_up: Vec::new(),
         }
     }
 
     /// Answers a request; every one is answered (RFC 6120 §8.2.3).
-    pub(super) fn handle(&mut self, stanza: &Stanza, available: bool, now: Timestamp) -> Handled {
-        let request = Request { stanza, addressee: self.addressee(stanza), available, now };
+    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp, router: &Router<Store>) -> Handled {
+        let blocked = self.is_blocked(stanza);
+        let addressee = if blocked { Addressee::Stranger } else { self.addressee(stanza) };
+        let request = Request { stanza, addressee, blocked, router, now };
         SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
+    }
+
+    /// What the router is to be told besides the answers; once.
+    pub(super) fn take_follow_up(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.follow_up)
+    }
+
+    /// XEP-0191 §3.3: an account that blocks the sender looks like none.
+    fn is_blocked(&self, request: &Stanza) -> bool {
+        let (Some(to), Some(from)) = (request.to().map(Jid::bare), request.from()) else { return false };
+        to.localpart().is_some()
+            && to != from.bare()
+            && self.store.block_list(to).is_ok_and(|list| !list.blocked.is_empty() && list.blocks(from))
     }
 
     fn addressee(&self, request: &Stanza) -> Addressee {
@@ -124,10 +165,24 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         domain: desk.domain.clone(),
         contact: desk.contact.clone(),
         registration: desk.registration,
+        caps: desk.own_caps.clone(),
         archive: desk.archive,
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
+}
+
+/// The hash of what the domain answers to disco#info. XEP-0115 §5.
+pub(super) fn own_caps(config: &Config) -> String {
+    let facts = Facts {
+        domain: config.domain.clone(),
+        contact: config.contact.clone(),
+        registration: config.registration.enabled,
+        caps: String::new(),
+        archive: false,
+        now: Timestamp { millis: 0 },
+    };
+    caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
 }
 
 /// New keys of one account at once, and how long until one more.

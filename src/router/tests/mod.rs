@@ -234,7 +234,7 @@ impl Play {
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
                     Action::Remote(stanza) => self.remote.push(stanza),
-                    Action::WentOffline(_) => {}
+                    Action::WentOffline(_) | Action::Reply(_) | Action::Arrived(_) | Action::NowSees { .. } => {}
                 }
             }
         }
