@@ -34,10 +34,6 @@ impl<S: Storage> Router<S> {
     pub(super) fn route_iq(&mut self, stanza: Stanza, to: &Jid, kind: IqType) {
         let full = match to {
             Jid::Full(full) if full.bare().localpart().is_some() => full,
-            // XEP-0191 §3.3: the node does not answer those whom the account blocks, any more than for an account that is not.
-            _ if stanza.is_request() && stanza.from().is_some_and(|from| self.blocks(to.bare(), from)) => {
-                return self.bounce(&stanza, StanzaError::new(StanzaCondition::ServiceUnavailable));
-            }
             // RFC 6121 §8.5.2.1.3: the node answers for a bare JID; results and errors to it are nobody's,
             _ if matches!(kind, IqType::Get | IqType::Set) => return self.actions.push(Action::Serve(stanza)),
             // but those to the domain may answer what the node itself asked.
