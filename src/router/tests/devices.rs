@@ -80,7 +80,7 @@ impl Device {
         let start = SessionStart { management: Some(Some(resumption)), carbons: true, inactive: false };
         play.tell(Event::Bind { connection, jid: self.jid.parse().unwrap(), start });
         // Some ask first, others are present first.
-        if self.session % 2 == 0 {
+        if self.session.is_multiple_of(2) {
             play.says(connection, &self.jid, "<presence/>");
             self.sync(play, figures);
         } else {
