@@ -2,7 +2,7 @@
 //! each other and with the Kontalk test client.
 //!
 //! `tests/stock/` holds a small driver for each library. It obeys `send TO BODY`, `subscribe JID`, `subscribed JID` and
-//! `quit`, and tells `online JID`, `presence FROM TYPE`, `message FROM BODY` and `refused`. The libraries live in
+//! `quit` (`archive.py` others besides), and tells `online JID`, `presence FROM TYPE`, `message FROM BODY` and `refused`. The libraries live in
 //! `tests/.venv`, which `tests/run` makes; `KONTALK_TEST_PYTHON` names another Python that has them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -140,6 +140,37 @@ fn stock_clients_meet_and_talk() {
 }
 
 #[test]
+fn a_stock_client_pages_through_an_archive_of_a_thousand_messages() {
+    let node = Node::start(NodeOptions::default());
+    for user in ["romeo", "juliet"] {
+        node.add_account(user);
+    }
+    let mut romeo = Client::online(&node, "romeo", "orchard");
+    for number in 0..MANY {
+        romeo.say("juliet@kontalk.test", &body(number));
+    }
+    romeo.wait_acked();
+    let mut reader = Stock::start("archive.py", &node, "juliet", &password_of("juliet"));
+    reader.expect("online ");
+    reader.order("features");
+    let features = reader.expect("features ");
+    for feature in ["urn:xmpp:mam:2", "urn:xmpp:mam:2#extended", "urn:xmpp:sid:0"] {
+        assert!(features.split(' ').any(|found| found == feature), "{feature} is not among {features}");
+    }
+    reader.order("archive 70");
+    let mut ids: Vec<String> = Vec::new();
+    for number in 0..MANY {
+        let line = reader.expect("archived ");
+        let (id, words) = line.split_once(' ').unwrap();
+        assert_eq!(words, body(number));
+        ids.push(id.to_owned());
+    }
+    reader.expect("read");
+    reader.order("ends");
+    assert_eq!(reader.expect("ends "), format!("{} {}", ids[0], ids[MANY - 1]));
+}
+
+#[test]
 fn stock_clients_understand_a_refused_password() {
     let node = Node::start(NodeOptions::default());
     node.add_account("romeo");
@@ -195,5 +226,7 @@ fn python() -> PathBuf {
     python
 }
 
+/// Messages in a large archive.
+const MANY: usize = 1000;
 const STOCK_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stock");
 const PATIENCE: Duration = Duration::from_secs(20);

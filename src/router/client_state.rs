@@ -68,8 +68,9 @@ impl<S: Storage> Router<S> {
                 held.hold(None, text.clone(), cargo);
                 return true;
             }
-            // Kontalk, client state: whether it lives says nothing of what it missed.
+            // Kontalk, client state: a ping, ours or the answer to its own, is no occasion to tell it what it missed.
             Cargo::Request if text.contains(ns::PING) => return false,
+            Cargo::Other if text.starts_with("<iq type='result'") && text.ends_with("/>") => return false,
             _ => {}
         }
         let held = std::mem::take(&mut **held);

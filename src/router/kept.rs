@@ -115,7 +115,7 @@ impl<S: Storage> Router<S> {
             state: KeptState {
                 token_hash: match token {
                     Token::Name(name) => token_hash(&session.jid, name),
-                    Token::Hash(hash) => *hash,
+                    Token::Hash(hash) => **hash,
                 },
                 until: self.now.wall.plus(left.unwrap_or(sm.patience)),
                 patience: sm.patience,
@@ -165,7 +165,7 @@ impl<S: Storage> Router<S> {
             let online = self.accounts.entry(account.clone()).or_default();
             online.block_list = Arc::new(block_list);
             online.sessions.push(id);
-            let mut sm = StreamManagement::new(Some(Token::Hash(state.token_hash)), state.patience);
+            let mut sm = StreamManagement::new(Some(Token::Hash(Box::new(state.token_hash))), state.patience);
             sm.received = state.received;
             sm.acknowledged = state.acknowledged;
             let waited = |cargo: &KeptCargo| matches!(cargo, KeptCargo::Parcel { waited: true, .. });

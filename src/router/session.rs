@@ -45,7 +45,7 @@ pub(super) struct Unacknowledged {
 pub(super) enum Token {
     Name(Arc<str>),
     /// Of a session from before the node was started again: only the hash was written down.
-    Hash([u8; 32]),
+    Hash(Box<[u8; 32]>),
 }
 
 impl std::fmt::Debug for Token {

@@ -378,7 +378,7 @@ impl<S: Storage> Router<S> {
             let session = self.sessions.get(id);
             match session.and_then(|s| s.sm.as_ref()).and_then(|sm| sm.token.as_ref()) {
                 Some(Token::Name(name)) => **name == *token,
-                Some(Token::Hash(hash)) => session.is_some_and(|s| token_hash(&s.jid, token) == *hash),
+                Some(Token::Hash(hash)) => session.is_some_and(|s| token_hash(&s.jid, token) == **hash),
                 None => false,
             }
         };

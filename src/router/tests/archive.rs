@@ -322,22 +322,13 @@ fn strangers_cannot_tell_who_blocks_them_from_who_does_not_exist() {
                 play.says(romeo, ROMEO, &format!("<presence to='{address}' type='{kind}'/>"));
             }
         }
-        // What the node would answer, it answers by whether the asker may see the account.
+        // What is for the node to answer comes to it either way: it knows of the block (see the desk).
         for served in std::mem::take(&mut play.served) {
-            seen.push(format!("served {}", served.to_text()));
+            seen.push(served.to_text());
         }
         seen.extend(play.take(romeo));
-        let anonymous = |text: &String| text.replace(to, "somebody");
-        answers.push(seen.iter().filter(|t| !t.starts_with("served")).map(anonymous).collect::<Vec<_>>());
-        let served = seen.iter().filter(|t| t.starts_with("served")).count();
-        assert_eq!(served, 6, "{to}");
+        answers.push(seen.iter().map(|text| text.replace(to, "somebody")).collect::<Vec<_>>());
     }
-    // The rest the router answers itself, and alike.
-    let refused = |texts: &[String]| texts.iter().filter(|t| t.contains("service-unavailable")).count();
-    assert_eq!(refused(&answers[0]), refused(&answers[1]));
-    let rest = |texts: &[String]| {
-        let iq = |text: &&String| !text.starts_with("<iq");
-        texts.iter().filter(iq).cloned().collect::<Vec<_>>()
-    };
-    assert_eq!(rest(&answers[0]), rest(&answers[1]));
+    assert!(answers[0].len() > 12);
+    assert_eq!(answers[0], answers[1]);
 }
