@@ -8,13 +8,17 @@ mod keys;
 mod person;
 mod support;
 
+use std::time::{Duration, SystemTime};
+
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use keys::ClientKey;
 use kontalk_node::xml::{Element, ns};
 use person::Person;
 use support::body;
 use support::client::{Client, Connect};
 use support::node::{DOMAIN, Node, NodeOptions};
+use support::registration::field;
 
 fn pair(node: &mut Node) -> (Person, Person) {
     let mut anna = Person::new(0, "+15555215554", Connect::to(node));
@@ -162,4 +166,73 @@ fn groups_are_served_at_multicast_and_at_the_domain() {
         assert!(ask(&mut anna_app, Some(jid), &format!("<query xmlns='{}'/>", ns::DISCO_INFO)).is_ok(), "{jid}");
     }
     assert_eq!(items.children().count(), 3);
+}
+
+fn form(fields: &[(&str, &str)]) -> String {
+    let field = |(var, value): &(&str, &str)| format!("<field var='{var}'><value>{value}</value></field>");
+    let fields: String = fields.iter().map(field).collect();
+    format!("<query xmlns='{}'><x xmlns='{}' type='submit'>{fields}</x></query>", ns::REGISTER, ns::DATA_FORMS)
+}
+
+#[test]
+fn a_new_key_takes_the_place_of_a_revoked_one_and_everything_else_stays() {
+    let mut node = node();
+    let (mut anna, bruno) = pair(&mut node);
+    let mut app = anna.online();
+    let item = format!("<query xmlns='{}'><item jid='{}'/></query>", ns::ROSTER, bruno.number.address());
+    app.ask("set", None, &item).unwrap();
+
+    let created = SystemTime::now() - Duration::from_secs(60);
+    let new = ClientKey::numbered(2, &format!("Anna <{}>", anna.number.address()), created);
+    let (new_ring, revoked) = (STANDARD.encode(new.public_ring()), STANDARD.encode(anna.key.revoked_ring(created)));
+    let foreign = STANDARD.encode(bruno.key.revoked_ring(created));
+    let unrevoked = STANDARD.encode(anna.key.public_ring());
+    for (public, revocation, condition) in [
+        (&new_ring, &foreign, "forbidden"),
+        (&new_ring, &unrevoked, "forbidden"),
+        (&STANDARD.encode(bruno.key.public_ring()), &revoked, "bad-request"),
+    ] {
+        let refused = app.ask("set", Some(DOMAIN), &form(&[("publickey", public), ("revoked", revocation)]));
+        assert!(format!("{:?}", refused.unwrap_err()).contains(condition));
+    }
+    let request = form(&[("publickey", &new_ring), ("revoked", &revoked)]);
+    let answer = app.ask("set", Some(DOMAIN), &request).unwrap().expect("the certified key");
+    assert_eq!(field(&answer, "FORM_TYPE").as_deref(), Some(ns::KONTALK_REGISTER_CODE));
+    let certified = STANDARD.decode(field(&answer, "publickey").unwrap()).unwrap();
+    // The answer can be had again, should it have been lost.
+    let again = app.ask("set", Some(DOMAIN), &request).unwrap().expect("the same");
+    assert_eq!(again, answer);
+    app.close();
+
+    let refused = anna.with_certificate().external("").unwrap_err();
+    assert!(matches!(refused.as_str(), "not-authorized" | "invalid-authzid"), "{refused}");
+    (anna.key, anna.ring) = (new, certified);
+    let mut app = anna.online();
+    assert_eq!(app.roster().1.len(), 1, "the roster is kept");
+}
+
+#[test]
+fn a_private_key_moves_to_another_device_once() {
+    let mut node = node();
+    let (anna, _) = pair(&mut node);
+    let mut app = anna.online();
+    // The client's passphrase protects it; to the node it is just text.
+    let parked = app.ask("set", Some(DOMAIN), &form(&[("privatekey", "c2VjcmV0IHJpbmc=")])).unwrap().expect("a token");
+    let token = field(&parked, "token").expect("a token");
+    assert_eq!(token.len(), 40);
+    let fetch = |token: &str| {
+        let account = "http://kontalk.org/protocol/register#account";
+        format!(
+            "<query xmlns='{}'><account xmlns='{account}'><privatekey><token>{token}</token></privatekey></account></query>",
+            ns::REGISTER
+        )
+    };
+    let wrong = anna.stranger().ask("get", Some(DOMAIN), &fetch("0123456789")).unwrap_err();
+    assert!(format!("{wrong:?}").contains("not-authorized"));
+    let given = anna.stranger().ask("get", Some(DOMAIN), &fetch(&token)).unwrap().expect("both keys");
+    let keys = given.first_child().and_then(Element::first_child).expect("keys");
+    let text = |name: &str| keys.children().find(|child| child.name() == name).map(Element::text);
+    assert_eq!(text("private").as_deref(), Some("c2VjcmV0IHJpbmc="));
+    assert_eq!(STANDARD.decode(text("public").unwrap()).unwrap(), anna.ring);
+    assert!(anna.stranger().ask("get", Some(DOMAIN), &fetch(&token)).is_err(), "only once");
 }

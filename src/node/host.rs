@@ -1,24 +1,27 @@
 //! The node as its connections see it: one value that hands each question to whoever answers it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use zeroize::Zeroizing;
-
+use super::desk::own_caps;
 use super::hub::{Inbox, Input};
 use super::login::{Logins, lasting_secret};
 use super::random::random_bytes;
 use super::registration::Registrations;
 use super::tokens::Tokens;
+use crate::account::Parking;
 use crate::c2s::{Answer, Host, Outbox, Peer};
 use crate::config::Config;
 use crate::jid::BareJid;
 use crate::net::{OwnCertificate, ServerTls};
 use crate::pgp::{self, Fingerprint, ServerKey};
 use crate::router::{ConnectionId, Event, SESSION_START_FEATURES};
+use crate::services::CAPS_NODE;
 use crate::stanza::{SaslFailure, Stanza};
 use crate::store::Store;
 use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
+use crate::xml::{Element, ns};
+use zeroize::Zeroizing;
 
 pub(super) struct NodeHost {
     stream_config: Arc<StreamConfig>,
@@ -39,6 +42,7 @@ impl NodeHost {
         token_secret: Zeroizing<[u8; 32]>,
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
+        parking: Arc<Mutex<Parking>>,
     ) -> NodeHost {
         NodeHost {
             stream_config: Arc::new(StreamConfig {
@@ -46,12 +50,18 @@ impl NodeHost {
                 registration: config.registration.enabled,
                 inline: SESSION_START_FEATURES,
                 resource_secret: lasting_secret(&store, "resources"),
+                caps: Some(
+                    Element::new("c", ns::CAPS)
+                        .with("hash", "sha-1")
+                        .with("node", CAPS_NODE)
+                        .with("ver", own_caps(config)),
+                ),
             }),
             resume_patience: config.limits.resume,
             certificate,
             logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
             tokens: Tokens::new(token_secret, store.clone()),
-            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone()),
+            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking),
             server_key,
             inbox,
         }

@@ -244,6 +244,18 @@ impl Hub {
             Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
             Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
             Action::Serve(request) => self.serve(&request),
+            Action::Reply(answer) => {
+                let stanzas = self.desk.replied(&answer, &self.router);
+                self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
+            }
+            Action::Arrived(watcher) => {
+                let stanzas = self.desk.arrived(&watcher);
+                self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
+            }
+            Action::NowSees { viewer, account } => {
+                let stanzas = self.desk.now_sees(&self.router, &viewer, &account);
+                self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
+            }
             Action::Remote(stanza) => self.refuse_remote(&stanza),
             Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {
                 // An account that was removed took its sessions along.
@@ -254,11 +266,12 @@ impl Hub {
     }
 
     fn serve(&mut self, request: &Stanza) {
-        let handled = self.desk.handle(request, &self.router, clock().wall);
+        let handled = self.desk.handle(request, clock().wall, &self.router);
         self.follow_up.extend(handled.stanzas.into_iter().map(|stanza| match handled.after {
             None => Event::FromServer(stanza),
             Some(ticket) => Event::FromServerWhenDurable(ticket, stanza),
         }));
+        self.follow_up.extend(self.desk.take_follow_up());
         if let Some(job) = handled.job {
             self.begin(job, request);
         }

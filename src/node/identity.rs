@@ -16,6 +16,8 @@ use crate::stanza::Timestamp;
 /// Why there is no server key, or no secret.
 #[derive(Debug)]
 pub enum IdentityFault {
+    /// There is no server key: no node ever ran on this directory.
+    Absent(PathBuf),
     /// A file cannot be read or written.
     File(PathBuf, io::Error),
     /// The file holds no usable key.
@@ -27,6 +29,11 @@ pub enum IdentityFault {
 impl fmt::Display for IdentityFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            IdentityFault::Absent(path) => write!(
+                f,
+                "there is no server key {} yet (remedy: start the node once, which makes it, or name its data directory with --data)",
+                path.display()
+            ),
             IdentityFault::File(path, error) => write!(
                 f,
                 "{} cannot be used: {error} (remedy: it must belong to the user that runs the node)",
@@ -67,7 +74,10 @@ pub(super) fn open(data_dir: &Path, domain: &str, now: Timestamp) -> Result<Serv
 /// Reads the key of a data directory; the node need not run.
 pub fn read_server_key(data_dir: &Path) -> Result<ServerKey, IdentityFault> {
     let path = data_dir.join(FILE_NAME);
-    let bytes = fs::read(&path).map_err(|error| IdentityFault::File(path.clone(), error))?;
+    let bytes = fs::read(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => IdentityFault::Absent(path.clone()),
+        _ => IdentityFault::File(path.clone(), error),
+    })?;
     let bytes = zeroize::Zeroizing::new(bytes);
     ServerKey::from_bytes(&bytes).map_err(|error| IdentityFault::Key(path, error))
 }

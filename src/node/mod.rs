@@ -38,12 +38,13 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use smol::Executor;
 use smol::future::FutureExt;
 
+use crate::account::Parking;
 use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::router::{Now, Router};
@@ -156,11 +157,15 @@ async fn serve(
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
         .collect();
 
-    let router = Router::new(config.domain.clone(), store.clone(), clock());
+    let mut router = Router::new(config.domain.clone(), store.clone(), clock());
+    store.set_archive_ttl(config.archive.ttl);
+    router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let server_key = Arc::new(server_key);
-    let desk = Desk::new(config, store.clone(), server_key.clone(), begun);
+    let parking = Arc::new(Mutex::new(Parking::default()));
+    let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
-    let host = NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone());
+    let host =
+        NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking);
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();
@@ -231,6 +236,11 @@ async fn housekeep(store: Store, certificate: Arc<OwnCertificate>) {
                 && let Err(error) = store.expire_offline(Timestamp::from_system(now))
             {
                 log::error!("messages that waited too long are not removed: {error}");
+            }
+            if minute % 60 == 0
+                && let Err(error) = store.expire_archives(Timestamp::from_system(now))
+            {
+                log::error!("archived messages that are too old are not removed: {error}");
             }
         })
         .await;

@@ -24,6 +24,7 @@ impl<S: Storage> Router<S> {
             Some(("blocklist" | "block" | "unblock", ns::BLOCKING)) if stanza.is_request() && for_own_account => {
                 self.blocking_iq(id, &stanza, debt);
             }
+            Some((_, ns::MAM)) if stanza.is_request() && for_own_account => self.archive_iq(id, &stanza, debt),
             Some((_, ns::CARBONS)) if stanza.is_request() && for_own_account => self.carbons_iq(id, &stanza),
             _ => self.route(stanza, debt),
         }
@@ -33,8 +34,10 @@ impl<S: Storage> Router<S> {
     pub(super) fn route_iq(&mut self, stanza: Stanza, to: &Jid, kind: IqType) {
         let full = match to {
             Jid::Full(full) if full.bare().localpart().is_some() => full,
-            // RFC 6121 §8.5.2.1.3: the node answers for a bare JID; results and errors to it are nobody's.
+            // RFC 6121 §8.5.2.1.3: the node answers for a bare JID; results and errors to it are nobody's,
             _ if matches!(kind, IqType::Get | IqType::Set) => return self.actions.push(Action::Serve(stanza)),
+            // but those to the domain may answer what the node itself asked.
+            Jid::Bare(domain) if *domain == self.domain => return self.actions.push(Action::Reply(stanza)),
             _ => return,
         };
         let blocked = stanza.from().is_some_and(|from| self.blocks(full.bare(), from));

@@ -71,6 +71,9 @@ impl<S: Storage> Router<S> {
             }
             let mut copy = stanza.clone();
             copy.set_to(Some(to));
+            if copy.to().is_some_and(|to| to.bare() != from.bare()) {
+                self.note_sent(from.bare(), &copy, debt);
+            }
             self.route(copy, debt);
         }
     }

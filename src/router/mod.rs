@@ -15,10 +15,12 @@
 //!
 //! Limits: `SESSIONS_PER_ACCOUNT_MAX`, `UNACKED_*`, `DIRECTED_PRESENCE_MAX` of [`limits`].
 
+mod archive;
 mod blocking;
 mod carbons;
 mod client_state;
 mod iq;
+mod kept;
 mod kontalk;
 mod ledger;
 mod message;
@@ -26,13 +28,17 @@ mod presence;
 mod roll;
 mod roster_iq;
 mod session;
+mod stamps;
 mod storage;
 mod stream_management;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod watchers;
 
-pub use storage::{OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
+pub use kept::{KeptSession, KeptState};
+pub use storage::{ArchiveScan, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
+pub use watchers::Watcher;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -43,7 +49,7 @@ use crate::limits;
 use crate::roster::{BlockList, Removal};
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
 use crate::xml::{Element, ns};
-use carbons::{Direction, strip_carbons};
+use archive::Archiving;
 use ledger::{Debt, Ledger, WhenDurable};
 use session::{Cargo, Session, SessionId};
 
@@ -153,6 +159,13 @@ pub enum Event {
         /// What the clients are told.
         error: StreamError,
     },
+    /// An account's picture has changed: the SHA-1 that its presence tells from now on.
+    AvatarChanged {
+        /// The account.
+        account: BareJid,
+        /// In hexadecimal digits; `None` without a picture.
+        hash: Option<Arc<str>>,
+    },
     /// A deadline of [`Router::deadline`] has come.
     Tick,
     /// The node stops: store what is under way and end all streams.
@@ -236,6 +249,17 @@ pub enum Action {
     },
     /// An iq get or set for the node, or for an account on whose behalf the node answers. Answer with [`Event::FromServer`].
     Serve(Stanza),
+    /// An iq result or error for the node: an answer to what it asked, if it asked.
+    Reply(Stanza),
+    /// A resource came, or changed what it says it can do; it has not been told yet what it wants to hear. XEP-0163 §4.3.4.
+    Arrived(Watcher),
+    /// Somebody sees an account's presence from now on, and what goes with it.
+    NowSees {
+        /// Who sees.
+        viewer: BareJid,
+        /// Whom he sees.
+        account: BareJid,
+    },
     /// A stanza for another domain.
     Remote(Stanza),
     /// The last session of an account has ended.
@@ -255,6 +279,8 @@ pub struct Router<S> {
     next_session: u64,
     now: Now,
     actions: Vec<Action>,
+    /// The node stops.
+    stopped: bool,
 }
 
 /// An account with sessions.
@@ -265,6 +291,10 @@ struct Online {
     block_list: Arc<BlockList>,
     /// Stored messages that a session holds right now; a second session is not given them again.
     in_flight: HashSet<OfflineId>,
+    /// What presence tells of the account's picture; `None` while it was not looked up.
+    avatar: Option<Option<Arc<str>>>,
+    /// What it wants archived, once that was asked.
+    archiving: Option<Archiving>,
 }
 
 impl<S: Storage> Router<S> {
@@ -281,12 +311,17 @@ impl<S: Storage> Router<S> {
             next_session: 0,
             now,
             actions: Vec::new(),
+            stopped: false,
         }
     }
 
     /// Handles one event; what is to be done is appended to `actions`, in order.
     pub fn handle(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
         self.now = now;
+        if self.stopped && !matches!(event, Event::Ack { .. } | Event::Written { .. }) {
+            // The sessions are written down: what happened to them now would be lost.
+            return;
+        }
         match event {
             Event::Bind { connection, jid, start } => self.bind(connection, jid, start),
             Event::Stanza { connection, stanza } => self.stanza_from_client(connection, stanza),
@@ -307,10 +342,13 @@ impl<S: Storage> Router<S> {
             }
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
             Event::EndSessions { jid, error } => self.end_sessions(&jid, &error),
+            Event::AvatarChanged { account, hash } => self.avatar_changed(&account, hash),
             Event::Tick => {}
             Event::Shutdown => self.shutdown(),
         }
-        self.pass_deadlines();
+        if !self.stopped {
+            self.pass_deadlines();
+        }
         actions.append(&mut self.actions);
     }
 
@@ -383,10 +421,7 @@ impl<S: Storage> Router<S> {
                     // RFC 6120 §10.3.1.
                     stanza.set_to(Some(Jid::Bare(from.bare().clone())));
                 }
-                self.forget_own_delay_stamps(&mut stanza);
-                self.copy_to_others(from.bare(), &stanza, Direction::Sent, &[session]);
-                strip_carbons(&mut stanza);
-                self.route(stanza, debt);
+                self.message_from_client(stanza, debt);
             }
         }
     }
@@ -521,17 +556,6 @@ impl<S: Storage> Router<S> {
             self.discard_session(session);
         }
         self.tell_account_ended(account, farewells);
-    }
-
-    fn shutdown(&mut self) {
-        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for session in &all {
-            self.store_undelivered(*session);
-        }
-        for session in all {
-            // RFC 6120 §4.9.3.20.
-            self.close_connection(session, Some(StreamError::new(StreamCondition::SystemShutdown)));
-        }
     }
 
     fn pass_deadlines(&mut self) {

@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ledger::Debt;
-use super::message::with_delay;
 use super::session::{Cargo, SessionId};
+use super::stamps::with_delay;
 use super::stream_management::reread;
 use super::{Router, Storage};
 use crate::jid::{BareJid, FullJid, Jid};
@@ -38,12 +38,13 @@ impl<S: Storage> Router<S> {
     }
 
     /// RFC 6121 §4.2 and §4.4.
-    fn comes_or_changes(&mut self, id: SessionId, mut stanza: Stanza) {
-        let Some(account) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
-        self.mark_with_fingerprint(&mut stanza, &account);
+    pub(super) fn comes_or_changes(&mut self, id: SessionId, mut stanza: Stanza) {
+        let Some(jid) = self.sessions.get(&id).map(|session| session.jid.clone()) else { return };
+        self.mark_with_fingerprint(&mut stanza, jid.bare());
+        self.stamp_avatar(jid.bare(), &mut stanza);
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let initial = session.presence.is_none();
-        let jid = session.jid.clone();
+        let former = session.presence.take();
+        let initial = former.is_none();
         session.priority = stanza.priority();
         session.presence = Some(stanza.to_text().into());
         let gives_offline = session.priority >= 0 && !session.offline_given;
@@ -57,6 +58,7 @@ impl<S: Storage> Router<S> {
         if gives_offline {
             self.give_offline(id, None);
         }
+        self.tell_of_arrival(id, &stanza, former.as_deref());
     }
 
     /// RFC 6121 §4.5.
@@ -87,7 +89,10 @@ impl<S: Storage> Router<S> {
     }
 
     /// RFC 6121 §4.6: to somebody who need not be in the roster.
-    fn directed(&mut self, id: SessionId, stanza: Stanza, to: Jid, kind: PresenceType) {
+    fn directed(&mut self, id: SessionId, mut stanza: Stanza, to: Jid, kind: PresenceType) {
+        if let Some(account) = stanza.from_bare().cloned().filter(|_| kind == PresenceType::Available) {
+            self.stamp_avatar(&account, &mut stanza);
+        }
         if let Some(session) = self.sessions.get_mut(&id) {
             if kind == PresenceType::Unavailable {
                 session.directed.remove(&to);

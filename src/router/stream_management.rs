@@ -2,9 +2,10 @@
 
 use std::sync::Arc;
 
+use super::kept::token_hash;
 use super::ledger::{Debt, Parcel, ParcelId, WhenDurable};
-use super::message::with_delay;
-use super::session::{Cargo, Session, SessionId, StreamManagement, Unacknowledged, Unwritten};
+use super::session::{Cargo, Session, SessionId, StreamManagement, Token, Unacknowledged, Unwritten};
+use super::stamps::with_delay;
 use super::{Action, ConnectionId, Resumed, Resumption, Router, Storage, Ticket};
 use crate::jid::BareJid;
 use crate::limits;
@@ -157,7 +158,7 @@ impl<S: Storage> Router<S> {
         }
         let receivers = self.receiving_sessions(&parcel.account);
         if !receivers.is_empty() {
-            return self.send_parcel(parcel, &receivers);
+            return self.send_parcel(parcel, &receivers, Vec::new());
         }
         if parcel.stored.is_some() {
             return;
@@ -183,6 +184,11 @@ impl<S: Storage> Router<S> {
 impl<S: Storage> Router<S> {
     /// Sends text to a session: now, when its client resumes, or, what an inactive client can do without, later.
     pub(super) fn send(&mut self, id: SessionId, text: Arc<str>, cargo: Cargo) {
+        let draining = self.sessions.get_mut(&id).and_then(|session| session.draining.as_mut());
+        if let Some(draining) = draining.filter(|_| is_parcel(&cargo) || cargo == Cargo::Copy) {
+            draining.behind.push_back((text, cargo));
+            return self.check_backlog(id);
+        }
         if !self.is_held_back(id, &text, cargo) {
             self.send_now(id, text, cargo);
         }
@@ -217,7 +223,8 @@ impl<S: Storage> Router<S> {
         let over = session.sm.as_ref().is_some_and(|sm| {
             sm.unacknowledged.len() > limits::UNACKED_STANZAS_MAX || sm.unacknowledged_bytes > limits::UNACKED_BYTES_MAX
         });
-        let over = over || session.unwritten.len() > limits::UNACKED_STANZAS_MAX;
+        let behind = session.draining.as_ref().map_or(0, |draining| draining.behind.len());
+        let over = over || session.unwritten.len().max(behind) > limits::UNACKED_STANZAS_MAX;
         if !over {
             return;
         }
@@ -248,7 +255,7 @@ impl<S: Storage> Router<S> {
             enabled.set_attribute("id", resumption.token.clone());
             enabled.set_attribute("resume", "true");
             enabled.set_attribute("max", patience.as_secs().to_string());
-            token = Some(Arc::from(resumption.token));
+            token = Some(Token::Name(Arc::from(resumption.token)));
         }
         session.sm = Some(Box::new(StreamManagement::new(token, patience)));
         enabled
@@ -368,8 +375,12 @@ impl<S: Storage> Router<S> {
     /// XEP-0198 §5. What was received before must be safe before `h` can be told, else the client would send it again.
     pub(super) fn resume(&mut self, connection: ConnectionId, account: &BareJid, token: &str, h: u32) {
         let named = |id: &&SessionId| {
-            let sm = self.sessions.get(id).and_then(|s| s.sm.as_ref());
-            sm.is_some_and(|sm| sm.token.as_deref() == Some(token))
+            let session = self.sessions.get(id);
+            match session.and_then(|s| s.sm.as_ref()).and_then(|sm| sm.token.as_ref()) {
+                Some(Token::Name(name)) => **name == *token,
+                Some(Token::Hash(hash)) => session.is_some_and(|s| token_hash(&s.jid, token) == **hash),
+                None => false,
+            }
         };
         let found = self.accounts.get(account).and_then(|online| online.sessions.iter().find(named)).copied();
         let Some(id) = found else {
@@ -381,6 +392,9 @@ impl<S: Storage> Router<S> {
             let error = Some(StreamError::with_text(StreamCondition::Conflict, text));
             self.actions.push(Action::Close { connection: old, error });
             self.connection_lost(old);
+        }
+        if let Some(sm) = self.sessions.get_mut(&id).and_then(|s| s.sm.as_mut()) {
+            sm.token = Some(Token::Name(token.into()));
         }
         if !self.take_acknowledged(id, h) {
             let handled = self.sessions.get(&id).and_then(|s| s.sm.as_ref()).map(|sm| sm.handled());
@@ -447,7 +461,11 @@ fn held_parcels(session: &Session) -> Vec<ParcelId> {
         Cargo::Parcel(parcel) => Some(parcel),
         _ => None,
     });
-    unwritten.chain(unacknowledged).collect()
+    let behind = session.draining.iter().flat_map(|draining| &draining.behind).filter_map(|(_, cargo)| match cargo {
+        Cargo::Parcel(parcel) => Some(*parcel),
+        _ => None,
+    });
+    unwritten.chain(unacknowledged).chain(behind).collect()
 }
 
 /// A stanza that was serialised here.

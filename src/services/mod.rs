@@ -11,6 +11,8 @@ pub mod roster_match;
 mod time;
 mod version;
 
+pub use disco::{CAPS_NODE, domain_info};
+
 use crate::jid::BareJid;
 use crate::stanza::{IqType, Kind, Stanza, StanzaCondition, StanzaError, Timestamp};
 use crate::xml::Element;
@@ -24,6 +26,10 @@ pub struct Facts {
     pub contact: Vec<String>,
     /// Is `jabber:iq:register` open to strangers?
     pub registration: bool,
+    /// The hash of what the domain can do (XEP-0115).
+    pub caps: String,
+    /// Are messages archived?
+    pub archive: bool,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -91,6 +97,8 @@ mod tests {
             domain: "a.example".parse().unwrap(),
             contact: vec!["mailto:admin@a.example".into()],
             registration: true,
+            caps: "hash".to_owned(),
+            archive: true,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
         answer(&request, addressee, &facts).unwrap().to_text()
@@ -106,6 +114,11 @@ mod tests {
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "<feature var='jabber:iq:register'/>"),
             ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='probe@a.example' name='probe'/>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
+            // XEP-0115 §6.2.
+            (
+                "<query xmlns='http://jabber.org/protocol/disco#info' node='https://kontalk.net/node#hash'/>",
+                "node='https://kontalk.net/node#hash'",
+            ),
             ("<query xmlns='urn:example:unknown'/>", "service-unavailable"),
         ] {
             let answer = ask(payload, "a.example", Addressee::Domain);

@@ -90,7 +90,11 @@ mod tests {
             ("set", "<username>Romeo</username><password> new </password>", set(" new ")),
             ("set", "<username>romeo@a.example</username><password>new</password>", set("new")),
             ("set", "<username>juliet</username><password>new</password>", Some(Err(StanzaCondition::NotAllowed))),
-            ("set", "<username>romeo@b.example</username><password>x</password>", Some(Err(StanzaCondition::NotAllowed))),
+            (
+                "set",
+                "<username>romeo@b.example</username><password>x</password>",
+                Some(Err(StanzaCondition::NotAllowed)),
+            ),
             ("set", "<username>romeo</username><password/>", bad.clone()),
             ("set", "<username>romeo</username>", bad.clone()),
             ("set", "", bad),

@@ -324,9 +324,22 @@ fn depart<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) ->
 /// Takes away all that lies under an account's address, save the account itself and its key.
 fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) -> Result<(), StoreError> {
     let prefix = account_prefix(address);
-    for tree in [&trees.roster, &trees.requests, &trees.blocked, &trees.offline, &trees.tokens] {
+    let trees_of_keys = [
+        &trees.roster,
+        &trees.requests,
+        &trees.blocked,
+        &trees.offline,
+        &trees.nodes,
+        &trees.items,
+        &trees.item_ids,
+        &trees.archive,
+        &trees.sessions,
+        &trees.tokens,
+    ];
+    for tree in trees_of_keys {
         changes.remove_all(tree, &prefix)?;
     }
+    changes.remove(&trees.archive_preferences, address.as_str().as_bytes());
     Ok(())
 }
 

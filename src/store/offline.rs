@@ -18,6 +18,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::archive::Archives;
 use super::changes::Changes;
 use super::record::{decode_packed, encode_packed, parts, set_aside, whole};
 use super::schema::{Trees, account_prefix, chunk_key, split_chunk_key, split_key};
@@ -49,6 +50,8 @@ pub(super) struct Queues {
     /// Accounts with a pending chunk, in the order it began.
     pending: Vec<BareJid>,
     next_chunk: u64,
+    /// Archived messages gather likewise, and are written with these.
+    pub(super) archives: Archives,
 }
 
 /// One account's messages.
@@ -216,7 +219,7 @@ impl Queues {
         for account in std::mem::take(&mut self.pending) {
             self.write_pending(trees, &account)?;
         }
-        Ok(())
+        self.archives.write_all(trees)
     }
 
     /// Writes what is pending and rewrites what is stale.
@@ -233,6 +236,7 @@ impl Queues {
     /// The account's messages are removed from the tree by the caller; here too they are no more.
     pub(super) fn forget(&mut self, account: &BareJid) {
         self.queues.remove(account);
+        self.archives.forget(account);
     }
 
     /// Removes the chunks of the next account after `after` that hold only messages that are too old. Gives the account's key and

@@ -127,6 +127,8 @@ impl Stream {
         if !managed {
             features.push(Element::new("sm", ns::SM));
         }
+        // XEP-0115 §6.3.
+        self.config.caps.iter().for_each(|caps| features.push(caps.clone()));
         features
             .with_child(Element::new("ver", ns::ROSTER_VERSIONING))
             .with_child(Element::new("sub", ns::PRE_APPROVAL))

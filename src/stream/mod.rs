@@ -55,6 +55,8 @@ pub struct StreamConfig {
     pub inline: &'static [&'static str],
     /// Random and always the same: clients' resources are made with it (XEP-0386 §3.2.1).
     pub resource_secret: [u8; 32],
+    /// The node's own capabilities element (XEP-0115), offered to clients that have authenticated.
+    pub caps: Option<Element>,
 }
 
 impl fmt::Debug for StreamConfig {

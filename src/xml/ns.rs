@@ -38,6 +38,18 @@ pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
 pub const ADDRESS: &str = "http://jabber.org/protocol/address";
 /// XEP-0050.
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// XEP-0049.
+pub const PRIVATE: &str = "jabber:iq:private";
+/// XEP-0054.
+pub const VCARD: &str = "vcard-temp";
+/// XEP-0060.
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// XEP-0060 §8.
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+/// XEP-0060: notifications.
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// XEP-0060: error details.
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 /// XEP-0077.
 pub const REGISTER: &str = "jabber:iq:register";
 /// XEP-0077: its stream feature.
@@ -50,6 +62,8 @@ pub const VERSION: &str = "jabber:iq:version";
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
 /// XEP-0133: the type of the forms, and what the commands' nodes begin with.
 pub const ADMIN: &str = "http://jabber.org/protocol/admin";
+/// XEP-0153.
+pub const VCARD_UPDATE: &str = "vcard-temp:x:update";
 /// XEP-0160.
 pub const MSG_OFFLINE: &str = "msgoffline";
 /// XEP-0184.
@@ -72,12 +86,32 @@ pub const CARBONS: &str = "urn:xmpp:carbons:2";
 pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// XEP-0334.
 pub const HINTS: &str = "urn:xmpp:hints";
+/// XEP-0308.
+pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
+/// XEP-0059.
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// XEP-0122.
+pub const VALIDATION: &str = "http://jabber.org/protocol/xdata-validate";
+/// XEP-0313.
+pub const MAM: &str = "urn:xmpp:mam:2";
+/// XEP-0313: the feature of its later half.
+pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
+/// XEP-0333.
+pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0359.
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// XEP-0424.
+pub const RETRACTION: &str = "urn:xmpp:message-retract:1";
+/// XEP-0444.
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 /// XEP-0352.
 pub const CSI: &str = "urn:xmpp:csi:0";
 /// XEP-0386.
 pub const BIND2: &str = "urn:xmpp:bind:0";
 /// XEP-0388.
 pub const SASL2: &str = "urn:xmpp:sasl:2";
+/// XEP-0398.
+pub const AVATAR_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
 /// XEP-0440.
 pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
 /// XEP-0484.
@@ -140,4 +174,16 @@ const KNOWN: &[&str] = &[
     KONTALK_REGISTER_CODE,
     KONTALK_ROSTER,
     KONTALK_PUBKEY,
+    PUBSUB,
+    PUBSUB_OWNER,
+    PUBSUB_EVENT,
+    VCARD,
+    VCARD_UPDATE,
+    CARBONS,
+    FORWARD,
+    HINTS,
+    RSM,
+    MAM,
+    CHAT_MARKERS,
+    STANZA_ID,
 ];

@@ -7,7 +7,6 @@ use super::own_account::refusal;
 use super::{Desk, Handled, Request};
 use crate::admin::{Audience, Command, Operation, Outcome, Pending, Step, Value};
 use crate::jid::{BareJid, Jid};
-use crate::limits;
 use crate::node::accounts;
 use crate::node::hub::Inbox;
 use crate::node::random::random_bytes;
@@ -87,7 +86,7 @@ fn identity(kind: &str, name: &str) -> Element {
 
 impl Desk {
     fn administrator<'a>(&self, request: &Request<'a>) -> Option<&'a crate::jid::FullJid> {
-        self.asker(request.stanza).filter(|from| self.console.is_admin(from.bare()))
+        self.own_session(request.stanza).filter(|from| self.console.is_admin(from.bare()))
     }
 
     fn perform(&mut self, request: &Request<'_>, by: &BareJid, operation: Operation, pending: Pending) -> Handled {
@@ -95,7 +94,9 @@ impl Desk {
         let online = || request.router.online().cloned().collect::<Vec<_>>();
         let answer = |outcome: Outcome| Handled::outcome(request.stanza, Ok(pending.done(&outcome)));
         match operation {
-            Operation::Count(Audience::Online) => answer(Operation::counted(Audience::Online, request.router.online().count())),
+            Operation::Count(Audience::Online) => {
+                answer(Operation::counted(Audience::Online, request.router.online().count()))
+            }
             Operation::List(Audience::Online, max) => {
                 let mut found = online();
                 found.sort();
@@ -111,7 +112,11 @@ impl Desk {
                     store: self.store.clone(),
                     domain: self.domain.clone(),
                     by: by.clone(),
-                    online: if matches!(operation, Operation::Announce(Audience::Online, _)) { online() } else { Vec::new() },
+                    online: if matches!(operation, Operation::Announce(Audience::Online, _)) {
+                        online()
+                    } else {
+                        Vec::new()
+                    },
                     now,
                 };
                 let result = request.stanza.result();
@@ -128,7 +133,8 @@ impl Desk {
             return Err(fault(StoreError::NoAccount));
         }
         let broken = |_| StanzaError::new(StanzaCondition::InternalServerError);
-        let contacts = self.store.roster(account).map_err(broken)?.entries.iter().filter(|(_, e)| e.item.is_some()).count();
+        let contacts =
+            self.store.roster(account).map_err(broken)?.entries.iter().filter(|(_, e)| e.item.is_some()).count();
         let resources = request.router.sessions_of(account).iter().map(|jid| jid.resource().to_owned()).collect();
         let value = |var, label, kind, values| Value { var, label, kind, values };
         Ok(Outcome::Values(vec![
@@ -186,7 +192,8 @@ impl Office {
                 Ok(Outcome::Done("The sessions are ended.".into()))
             }
             Operation::LastLogin(account) => {
-                let record = self.store.account(&account).map_err(fault)?.ok_or_else(|| fault(StoreError::NoAccount))?;
+                let record =
+                    self.store.account(&account).map_err(fault)?.ok_or_else(|| fault(StoreError::NoAccount))?;
                 let values = record.last_login.map(|moment| moment.to_string()).into_iter().collect();
                 let value = |var, label, kind, values| Value { var, label, kind, values };
                 Ok(Outcome::Values(vec![
@@ -214,9 +221,7 @@ impl Office {
     }
 
     fn disable(&self, accounts: &[BareJid], inbox: &Inbox) -> Result<Outcome, StanzaError> {
-        self.for_each(accounts, |account| {
-            self.store.set_disabled(account, Some(self.now)).map(|ticket| (ticket, ()))
-        })?;
+        self.for_each(accounts, |account| self.store.set_disabled(account, Some(self.now)).map(|ticket| (ticket, ())))?;
         for account in accounts {
             self.log("disabled", account);
             let error = StreamError::with_text(StreamCondition::NotAuthorized, "this account is disabled");
@@ -292,9 +297,7 @@ fn ended() -> StreamError {
 fn listed(accounts: &[BareJid]) -> String {
     match accounts {
         [one] => one.to_string(),
-        several if several.len() <= NAMED_MAX => {
-            several.iter().map(BareJid::as_str).collect::<Vec<_>>().join(", ")
-        }
+        several if several.len() <= NAMED_MAX => several.iter().map(BareJid::as_str).collect::<Vec<_>>().join(", "),
         several => format!("{} accounts", several.len()),
     }
 }

@@ -54,7 +54,9 @@ pub(super) fn committed(store: &Store, ticket: Ticket) -> Result<(), StanzaError
 pub(super) fn fault(error: StoreError) -> StanzaError {
     match error {
         StoreError::NoAccount => StanzaError::new(StanzaCondition::ItemNotFound).text("there is no such account"),
-        StoreError::AccountExists => StanzaError::new(StanzaCondition::Conflict).text("there is such an account already"),
+        StoreError::AccountExists => {
+            StanzaError::new(StanzaCondition::Conflict).text("there is such an account already")
+        }
         error => {
             log::error!("a request fails: {error}");
             StanzaError::new(StanzaCondition::InternalServerError)

@@ -119,7 +119,7 @@ impl Desk {
         if account.localpart().is_none() {
             return Ok(Seen::Never);
         }
-        if request.available && request.addressee != Addressee::OwnAccount {
+        if request.router.is_available(account) && request.addressee != Addressee::OwnAccount {
             return Ok(Seen::Now);
         }
         let record = self.store.account(account).map_err(|error| fault(&error))?;

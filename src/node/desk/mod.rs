@@ -4,20 +4,28 @@
 //! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
 
 mod admin;
+mod arrivals;
 mod job;
+mod keys;
 mod kontalk;
+mod nodes;
 mod own_account;
+mod pep;
+mod personal;
 
 pub(super) use job::Job;
 
-use std::sync::Arc;
-use std::time::Instant;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
 
+use crate::account::Parking;
 use crate::admin::Console;
+use crate::caps::{self, Hash};
 use crate::config::Config;
 use crate::jid::{BareJid, FullJid, Jid};
+use crate::limits::{self, Buckets};
 use crate::pgp::ServerKey;
-use crate::router::{Router, Storage, Ticket};
+use crate::router::{Event, Router, Storage, Ticket};
 use crate::services::roster_match::LookupBudget;
 use crate::services::{self, Addressee, COMPONENTS, Facts};
 use crate::stanza::{Stanza, StanzaError, Timestamp};
@@ -32,8 +40,17 @@ pub(super) struct Desk {
     begun: Instant,
     contact: Vec<String>,
     registration: bool,
+    archive: bool,
     lookups: LookupBudget,
     console: Console,
+    parking: Arc<Mutex<Parking>>,
+    key_changes: Buckets<BareJid>,
+    /// What the domain can do, by its hash. XEP-0115.
+    own_caps: String,
+    /// What clients can do.
+    caps: caps::Cache,
+    /// What the router is to be told besides the answers.
+    follow_up: Vec<Event>,
 }
 
 /// A request at the desk.
@@ -42,9 +59,9 @@ pub(super) struct Request<'a> {
     pub(super) stanza: &'a Stanza,
     /// Whom it is addressed to, seen by its sender.
     pub(super) addressee: Addressee,
-    /// Has the account it is addressed to an available resource?
-    pub(super) available: bool,
-    /// The sessions.
+    /// The addressee blocks the sender, who must not notice.
+    pub(super) blocked: bool,
+    /// Who is there.
     pub(super) router: &'a Router<Store>,
     /// Now.
     pub(super) now: Timestamp,
@@ -80,8 +97,8 @@ impl Handled {
 type Service = fn(&mut Desk, &Request<'_>) -> Option<Handled>;
 
 /// In the order they are asked.
-const SERVICES: &[Service] =
-    &[
+const SERVICES: &[Service] = &[
+    keys::key_forms,
     kontalk::roster_match,
     kontalk::server_list,
     kontalk::public_key,
@@ -89,11 +106,21 @@ const SERVICES: &[Service] =
     own_account::register,
     admin::commands,
     admin::disco,
+    pep::pubsub,
+    personal::vcard,
+    personal::private,
+    nodes::nodes,
     facts,
 ];
 
 impl Desk {
-    pub(super) fn new(config: &Config, store: Store, server_key: Arc<ServerKey>, begun: Instant) -> Desk {
+    pub(super) fn new(
+        config: &Config,
+        store: Store,
+        server_key: Arc<ServerKey>,
+        parking: Arc<Mutex<Parking>>,
+        begun: Instant,
+    ) -> Desk {
         Desk {
             domain: config.domain.clone(),
             store,
@@ -101,22 +128,42 @@ impl Desk {
             begun,
             contact: config.contact.clone(),
             registration: config.registration.enabled,
+            archive: !config.archive.ttl.is_zero(),
             lookups: LookupBudget::default(),
             console: Console::new(config.domain.clone(), config.admins.clone()),
+            parking,
+            key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
+            own_caps: own_caps(config),
+            caps: caps::Cache::default(),
+            follow_up: Vec::new(),
         }
     }
 
     /// Answers a request; every one is answered (RFC 6120 §8.2.3).
-    pub(super) fn handle(&mut self, stanza: &Stanza, router: &Router<Store>, now: Timestamp) -> Handled {
-        let available = stanza.to().is_some_and(|to| router.is_available(to.bare()));
-        let request = Request { stanza, addressee: self.addressee(stanza), available, router, now };
+    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp, router: &Router<Store>) -> Handled {
+        let blocked = self.is_blocked(stanza);
+        let addressee = if blocked { Addressee::Stranger } else { self.addressee(stanza) };
+        let request = Request { stanza, addressee, blocked, router, now };
         SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
     }
 
-    /// The account of ours that asks, and by which session; `None` for others.
-    fn asker<'a>(&self, request: &'a Stanza) -> Option<&'a FullJid> {
+    /// The session of ours that asks; `None` for others.
+    fn own_session<'a>(&self, request: &'a Stanza) -> Option<&'a FullJid> {
         let from = request.from()?.full()?;
         (from.bare().domainpart() == self.domain.domainpart() && from.bare().localpart().is_some()).then_some(from)
+    }
+
+    /// What the router is to be told besides the answers; once.
+    pub(super) fn take_follow_up(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.follow_up)
+    }
+
+    /// XEP-0191 §3.3: an account that blocks the sender looks like none.
+    fn is_blocked(&self, request: &Stanza) -> bool {
+        let (Some(to), Some(from)) = (request.to().map(Jid::bare), request.from()) else { return false };
+        to.localpart().is_some()
+            && to != from.bare()
+            && self.store.block_list(to).is_ok_and(|list| !list.blocked.is_empty() && list.blocks(from))
     }
 
     fn addressee(&self, request: &Stanza) -> Addressee {
@@ -146,7 +193,26 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         domain: desk.domain.clone(),
         contact: desk.contact.clone(),
         registration: desk.registration,
+        caps: desk.own_caps.clone(),
+        archive: desk.archive,
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
 }
+
+/// The hash of what the domain answers to disco#info. XEP-0115 §5.
+pub(super) fn own_caps(config: &Config) -> String {
+    let facts = Facts {
+        domain: config.domain.clone(),
+        contact: config.contact.clone(),
+        registration: config.registration.enabled,
+        caps: String::new(),
+        archive: false,
+        now: Timestamp { millis: 0 },
+    };
+    caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
+}
+
+/// New keys of one account at once, and how long until one more.
+const KEY_CHANGES_AT_ONCE: u32 = 5;
+const KEY_CHANGE_REFILL: Duration = Duration::from_secs(10 * 60);

@@ -13,7 +13,7 @@ pub(super) fn register(desk: &mut Desk, request: &Request<'_>) -> Option<Handled
     if !matches!(request.addressee, Addressee::Domain | Addressee::OwnAccount) {
         return None;
     }
-    let account = desk.asker(request.stanza)?.bare().clone();
+    let account = desk.own_session(request.stanza)?.bare().clone();
     let wish = match registration::read(request.stanza, &account)? {
         Ok(wish) => wish,
         Err(error) => return Some(Handled::now(request.stanza.error(&error))),

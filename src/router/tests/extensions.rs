@@ -165,3 +165,43 @@ fn a_session_may_begin_with_carbons_and_inactive() {
     assert!(play.take(phone).concat().contains("<received xmlns='urn:xmpp:carbons:2'>"));
     assert_eq!(play.bodies(juliet), ["one"]);
 }
+
+#[test]
+fn events_wait_in_order_while_nobody_looks_and_a_ping_wakes_nobody() {
+    let mut play = Play::new();
+    let juliet = play.online(JULIET);
+    let romeo = play.online(ROMEO);
+    play.tell(Event::ClientState { connection: juliet, active: false });
+    let event = |n: usize| {
+        let text = format!(
+            "<message from='romeo@a.example' to='{JULIET}' type='headline'>\
+             <event xmlns='http://jabber.org/protocol/pubsub#event'><items node='n'><item id='{n}'/></items></event></message>"
+        );
+        Event::FromServer(Stanza::new(parse_document(&text, ns::CLIENT, 20).unwrap()).unwrap())
+    };
+    for n in 0..3 {
+        play.tell(event(n));
+    }
+    play.says(romeo, ROMEO, &format!("<iq to='{JULIET}' type='get' id='p'><ping xmlns='urn:xmpp:ping'/></iq>"));
+    let result = Kind::Iq(crate::stanza::IqType::Result);
+    let (node, to) = ("a.example".parse().unwrap(), JULIET.parse().unwrap());
+    play.tell(Event::FromServer(Stanza::build(result, Some(node), Some(to), Some("own"))));
+    let told = play.take(juliet);
+    assert!(told.len() == 2 && told[0].contains("ping") && told[1].contains("id='own'"), "{told:?}");
+    play.tell(Event::ClientState { connection: juliet, active: true });
+    let told = play.take(juliet);
+    assert_eq!(told.len(), 3);
+    assert!((0..3).all(|n| told[n].contains(&format!("<item id='{n}'/>"))), "{told:?}");
+    play.tell(Event::ClientState { connection: juliet, active: false });
+    play.tell(event(9));
+    assert!(play.take(juliet).is_empty());
+    play.says(romeo, ROMEO, &chat(JULIET, "look"));
+    let told = play.take(juliet);
+    assert!(told[0].contains("<item id='9'/>") && told[1].contains("look"), "{told:?}");
+    // More than is held goes out.
+    play.tell(Event::ClientState { connection: juliet, active: false });
+    for n in 0..60 {
+        play.tell(event(n));
+    }
+    assert!(play.take(juliet).len() > 50);
+}

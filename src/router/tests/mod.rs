@@ -1,14 +1,19 @@
 //! The router between clients of paper: what each receives, with time and disk moved by hand.
 
 mod acknowledgement;
+mod archive;
 mod delivery;
+mod devices;
 mod extensions;
 mod presence;
+mod random;
+mod restart;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
 
 use super::*;
+use crate::archive::{ArchiveId, Archived, DefaultPreference, Filter, Preferences};
 use crate::roster::{BlockList, Entry, Roster};
 use crate::xml::{ns, parse_document};
 
@@ -23,6 +28,9 @@ struct Paper {
     tickets: u64,
     keys: HashMap<BareJid, Vec<u8>>,
     full: bool,
+    archives: BTreeMap<(BareJid, ArchiveId), (String, Archived)>,
+    preferences: HashMap<BareJid, Preferences>,
+    kept: Vec<KeptSession>,
 }
 
 impl Paper {
@@ -115,6 +123,54 @@ impl Storage for Paper {
         }
         Ok(())
     }
+
+    fn archive_preferences(&self, account: &BareJid) -> Result<Preferences, StorageFault> {
+        let never = Preferences::of(DefaultPreference::Never);
+        Ok(self.preferences.get(account).cloned().unwrap_or(never))
+    }
+
+    fn save_archive_preferences(
+        &mut self,
+        account: &BareJid,
+        preferences: &Preferences,
+    ) -> Result<Ticket, StorageFault> {
+        self.preferences.insert(account.clone(), preferences.clone());
+        Ok(self.ticket())
+    }
+
+    fn archive(
+        &mut self,
+        account: &BareJid,
+        with: &Jid,
+        stanza: &str,
+        stamp: Timestamp,
+    ) -> Result<(ArchiveId, Ticket), StorageFault> {
+        let ticket = self.ticket();
+        let id = ArchiveId(ticket.0);
+        let archived = Archived { id, stamp, stanza: stanza.to_owned() };
+        self.archives.insert((account.clone(), id), (with.to_string(), archived));
+        Ok((id, ticket))
+    }
+
+    fn archive_scan(&mut self, account: &BareJid, filter: &Filter) -> Result<ArchiveScan, StorageFault> {
+        let mut scan = ArchiveScan::default();
+        for ((_, id), (with, archived)) in self.archives.iter().filter(|((owner, _), _)| owner == account) {
+            scan.all.push(*id);
+            if filter.matches(*id, archived.stamp, with) {
+                scan.matching.push(*id);
+            }
+        }
+        Ok(scan)
+    }
+
+    fn archived(&mut self, account: &BareJid, ids: &[ArchiveId], _: usize) -> Result<Vec<Archived>, StorageFault> {
+        Ok(ids.iter().filter_map(|id| Some(self.archives.get(&(account.clone(), *id))?.1.clone())).collect())
+    }
+
+    fn keep_sessions(&mut self, sessions: Vec<KeptSession>) -> Result<(), StorageFault> {
+        self.kept = sessions;
+        Ok(())
+    }
 }
 
 struct Play {
@@ -178,7 +234,7 @@ impl Play {
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
                     Action::Remote(stanza) => self.remote.push(stanza),
-                    Action::WentOffline(_) => {}
+                    Action::WentOffline(_) | Action::Reply(_) | Action::Arrived(_) | Action::NowSees { .. } => {}
                 }
             }
         }
@@ -244,6 +300,33 @@ impl Play {
         self.now.monotonic += time;
         self.now.wall = self.now.wall.plus(time);
         self.tell(Event::Tick);
+    }
+
+    /// The account's messages are archived from now on.
+    fn archives(&mut self, account: &str) {
+        let always = Preferences::of(DefaultPreference::Always);
+        self.router.storage.preferences.insert(account.parse().unwrap(), always);
+    }
+
+    /// The node stops in order and is started again on the same store after `pause`. The connections are gone.
+    fn restart(&mut self, pause: Duration) {
+        self.tell(Event::Shutdown);
+        self.start_again(pause);
+    }
+
+    /// It was killed.
+    fn crash(&mut self) {
+        self.start_again(Duration::ZERO);
+    }
+
+    fn start_again(&mut self, pause: Duration) {
+        self.now.monotonic += pause;
+        self.now.wall = self.now.wall.plus(pause);
+        let mut paper = std::mem::take(&mut self.router.storage);
+        let kept = std::mem::take(&mut paper.kept);
+        self.router = Router::new(BareJid::domain("a.example").unwrap(), paper, self.now);
+        self.router.restore(kept);
+        self.disk_done();
     }
 
     fn stored(&self) -> usize {

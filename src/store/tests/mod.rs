@@ -1,12 +1,14 @@
 //! The store as its users see it, on a real directory.
 
 mod accounts;
+mod archives;
 mod crash;
 mod damage;
 mod disabled;
 mod durability;
 mod measure;
 mod messages;
+mod pubsub;
 mod rosters;
 mod tokens;
 

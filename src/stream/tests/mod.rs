@@ -41,6 +41,7 @@ impl Client {
             registration,
             inline: &[ns::SM],
             resource_secret: [1; 32],
+            caps: None,
         };
         let start = Instant::now();
         Client { stream: Stream::new(Arc::new(config), security, [42; 32], start), start }
