@@ -66,18 +66,19 @@
 //! | XEP-0030 | yes | |
 //! | XEP-0033 | partly | `to` addresses, for our own users, as Kontalk's groups need it |
 //! | XEP-0049 | yes | |
-//! | XEP-0050 | partly | Kontalk's server list |
+//! | XEP-0050 | yes | administrators' commands, Kontalk's server list |
 //! | XEP-0054 | yes | for the account and those who see its presence |
 //! | XEP-0059 | yes | in the archive |
 //! | XEP-0060 | partly | what XEP-0163 needs; nobody subscribes but by presence |
 //! | XEP-0068 | yes | |
-//! | XEP-0077 | partly | Kontalk's registration; no password change or removal by the user yet |
+//! | XEP-0077 | yes | by Kontalk's forms before login; password change and removal behind it |
 //! | XEP-0082 | yes | |
 //! | XEP-0084 | yes | |
 //! | XEP-0085 | yes | passed on, not stored |
 //! | XEP-0092 | yes | |
 //! | XEP-0115 | yes | |
 //! | XEP-0128 | yes | |
+//! | XEP-0133 | partly | accounts, passwords, sessions, figures, lists, announcements; no rosters, blacklists, messages of the day |
 //! | XEP-0153 | yes | by way of XEP-0398 |
 //! | XEP-0157 | yes | the configured contact |
 //! | XEP-0160 | yes | |

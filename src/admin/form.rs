@@ -4,23 +4,29 @@ use super::command::{Command, Field};
 use super::operation::Value;
 use crate::xml::{Element, ns};
 
-/// The form that a command begins with.
-pub(super) fn form(command: Command) -> Element {
+/// The form that a command begins with, or the same with what was filled in before.
+pub(super) fn form(command: Command, before: Option<&Submission<'_>>) -> Element {
     let mut form = Element::new("x", ns::DATA_FORMS)
         .with("type", "form")
         .with_child(Element::new("title", ns::DATA_FORMS).with_text(command.title()))
         .with_child(form_type());
     for field in command.fields() {
-        form.push(asked(field));
+        form.push(asked(field, before));
     }
     form
 }
 
-fn asked(field: &Field) -> Element {
+fn asked(field: &Field, before: Option<&Submission<'_>>) -> Element {
     let mut element = named(field.var).with("type", field.kind).with("label", field.label);
+    let private = field.kind == "text-private";
+    for text in before.filter(|_| !private).map(|before| before.lines(field.var)).unwrap_or_default() {
+        element.push(value(&text));
+    }
     if field.kind == "list-single" {
         // XEP-0133 §4.18: how many at most.
-        element.push(value("none"));
+        if before.is_none() {
+            element.push(value("none"));
+        }
         for choice in ["25", "50", "75", "100", "150", "200", "none"] {
             let option = Element::new("option", ns::DATA_FORMS).with("label", choice).with_child(value(choice));
             element.push(option);

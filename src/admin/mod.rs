@@ -2,7 +2,8 @@
 //!
 //! A [`Console`] is asked with each `<command/>` of an administrator ([`Console::step`]); who is one is the caller's to know. States
 //! of a command: form sent -> filled in: an [`Operation`], which the caller performs and answers with [`Pending::done`]. Commands
-//! without form are operations at once. A form that will not do leaves the command open, so that it can be sent again.
+//! without form are operations at once. A form that will not do is sent once more with a note that says why, as it was filled in
+//! but for passwords.
 //!
 //! Nobody's password can be asked for: none is kept. Administrators are named in the configuration alone: they can be neither
 //! deleted nor disabled here. Limits: [`limits::ADMIN_COMMANDS_MAX`] open commands, each for [`limits::ADMIN_COMMAND_TTL`];
@@ -15,6 +16,7 @@ mod operation;
 mod tests;
 
 pub use command::Command;
+use operation::Unfit;
 pub use operation::{Audience, Operation, Outcome, Value};
 
 use std::time::Instant;
@@ -69,11 +71,11 @@ impl Console {
 
     /// Handles a `<command/>` of an administrator's session. `fresh` is an unguessable name for a command that begins.
     ///
-    /// Errors: `item-not-found` for a node that is no command; `bad-request` and `not-allowed` with the conditions of XEP-0050
-    /// §4.5; `not-acceptable`, `conflict` where the form will not do.
+    /// Errors: `item-not-found` for a node that is no command, `feature-not-implemented` for one of XEP-0133 that is not offered;
+    /// `bad-request` and `not-allowed` with the conditions of XEP-0050 §4.5; `not-allowed` for what is done to no administrator.
     pub fn step(&mut self, now: Instant, by: &FullJid, element: &Element, fresh: &str) -> Result<Step, StanzaError> {
         let node = element.attribute("node").unwrap_or_default();
-        let command = Command::of(node).ok_or_else(|| StanzaError::new(StanzaCondition::ItemNotFound))?;
+        let command = Command::of(node).ok_or_else(|| unknown(node))?;
         let action = Action::read(element.attribute("action"))?;
         match element.attribute("sessionid") {
             None => self.begin(now, by, command, action, fresh),
@@ -97,10 +99,7 @@ impl Console {
         if command.fields().is_empty() {
             return operation::without_form(command).map(|operation| Step::Perform(operation, pending));
         }
-        let actions = Element::new("actions", ns::COMMANDS)
-            .with("execute", "complete")
-            .with_child(Element::new("complete", ns::COMMANDS));
-        let answer = pending.element("executing").with_child(actions).with_child(form::form(command));
+        let answer = pending.asking(None, &form::form(command, None));
         let open = Open { command, by: by.clone(), until: now + limits::ADMIN_COMMAND_TTL };
         self.open.insert(pending.session, open);
         Ok(Step::Answer(answer))
@@ -133,25 +132,43 @@ impl Console {
             Action::Execute | Action::Complete | Action::Next => {
                 let submission =
                     form::Submission::of(element).ok_or_else(|| refused(StanzaCondition::BadRequest, "bad-payload"))?;
-                let operation = operation::of_form(command, &submission, &self.domain, &self.admins)?;
-                self.open.remove(&pending.session);
-                Ok(Step::Perform(operation, pending))
+                match operation::of_form(command, &submission, &self.domain, &self.admins) {
+                    Ok(operation) => {
+                        self.open.remove(&pending.session);
+                        Ok(Step::Perform(operation, pending))
+                    }
+                    Err(Unfit::Again(reason)) => {
+                        let form = form::form(command, Some(&submission));
+                        Ok(Step::Answer(pending.asking(Some(&reason), &form)))
+                    }
+                    Err(Unfit::Refused(error)) => Err(error),
+                }
             }
         }
     }
 }
 
 impl Pending {
-    /// The answer, once it is done: `outcome` or a sentence of success.
+    /// The answer, once it is done or has failed.
     pub fn done(&self, outcome: &Outcome) -> Element {
         let mut answer = self.element("completed");
         match outcome {
-            Outcome::Done(text) => {
-                answer.push(Element::new("note", ns::COMMANDS).with("type", "info").with_text(text));
-            }
+            Outcome::Done(text) => answer.push(note("info", text)),
+            Outcome::Failed(text) => answer.push(note("error", text)),
             Outcome::Values(values) => answer.push(form::result(values)),
         }
         answer
+    }
+
+    /// The form is out, for the first time or once more with the reason.
+    fn asking(&self, reason: Option<&str>, form: &Element) -> Element {
+        let complete = Element::new("complete", ns::COMMANDS);
+        let actions = Element::new("actions", ns::COMMANDS).with("execute", "complete").with_child(complete);
+        let mut asking = self.element("executing").with_child(actions);
+        if let Some(reason) = reason {
+            asking.push(note("error", reason));
+        }
+        asking.with_child(form.clone())
     }
 
     fn element(&self, status: &str) -> Element {
@@ -183,6 +200,19 @@ impl Action {
             _ => return Err(refused(StanzaCondition::BadRequest, "malformed-action")),
         })
     }
+}
+
+fn note(kind: &str, text: &str) -> Element {
+    Element::new("note", ns::COMMANDS).with("type", kind).with_text(text)
+}
+
+/// XEP-0133 §5: one of its commands that there is not is not implemented; other nodes are not there.
+fn unknown(node: &str) -> StanzaError {
+    let known_elsewhere = node.strip_prefix(ns::ADMIN).is_some_and(|rest| rest.starts_with('#'));
+    StanzaError::new(match known_elsewhere {
+        true => StanzaCondition::FeatureNotImplemented,
+        false => StanzaCondition::ItemNotFound,
+    })
 }
 
 /// XEP-0050 §4.5: the application's condition beside the stanza's.

@@ -49,8 +49,10 @@ pub enum Audience {
 /// What came of an operation.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Outcome {
-    /// A sentence.
+    /// A sentence that tells so.
     Done(Cow<'static, str>),
+    /// A sentence that tells why not.
+    Failed(Cow<'static, str>),
     /// What was asked for.
     Values(Vec<Value>),
 }
@@ -69,6 +71,20 @@ pub struct Value {
 }
 
 impl Operation {
+    /// The accounts that must be there for it to be done.
+    pub fn accounts(&self) -> Vec<&BareJid> {
+        match self {
+            Operation::Delete(accounts) | Operation::Disable(accounts) | Operation::Reenable(accounts) => {
+                accounts.iter().collect()
+            }
+            Operation::EndSessions(sessions) => sessions.iter().map(Jid::bare).collect(),
+            Operation::ChangePassword(account, _) | Operation::LastLogin(account) | Operation::Statistics(account) => {
+                vec![account]
+            }
+            Operation::Add(..) | Operation::Count(_) | Operation::List(..) | Operation::Announce(..) => Vec::new(),
+        }
+    }
+
     /// The answer to [`Operation::Count`].
     pub fn counted(audience: Audience, count: usize) -> Outcome {
         let (var, label) = match audience {
@@ -91,6 +107,15 @@ impl Operation {
     }
 }
 
+/// Why a form does not become an operation.
+#[derive(Debug)]
+pub(super) enum Unfit {
+    /// It can be filled in better: the reason.
+    Again(Cow<'static, str>),
+    /// It cannot be done at all.
+    Refused(StanzaError),
+}
+
 pub(super) fn without_form(command: Command) -> Result<Operation, StanzaError> {
     match command {
         Command::GetRegisteredUsersNum => Ok(Operation::Count(Audience::Registered)),
@@ -105,56 +130,61 @@ pub(super) fn of_form(
     form: &Submission<'_>,
     domain: &BareJid,
     admins: &[BareJid],
-) -> Result<Operation, StanzaError> {
-    let one = |var| account(form, var, domain);
+) -> Result<Operation, Unfit> {
+    let one = || account(form, domain);
     let protected = || {
         let addresses = accounts(form, domain)?;
         match addresses.iter().find(|address| admins.contains(address)) {
-            Some(admin) => Err(StanzaError::new(StanzaCondition::NotAllowed)
-                .text(format!("{admin} is an administrator by the node's configuration"))),
+            // XEP-0133 §5: nobody is allowed to.
+            Some(admin) => Err(Unfit::Refused(
+                StanzaError::new(StanzaCondition::NotAllowed)
+                    .text(format!("{admin} is an administrator by the node's configuration")),
+            )),
             None => Ok(addresses),
         }
     };
     Ok(match command {
-        Command::AddUser => Operation::Add(one("accountjid")?, password(form, true)?),
-        Command::ChangeUserPassword => Operation::ChangePassword(one("accountjid")?, password(form, false)?),
+        Command::AddUser => Operation::Add(one()?, password(form, true)?),
+        Command::ChangeUserPassword => Operation::ChangePassword(one()?, password(form, false)?),
         Command::DeleteUser => Operation::Delete(protected()?),
         Command::DisableUser => Operation::Disable(protected()?),
         Command::ReenableUser => Operation::Reenable(accounts(form, domain)?),
         Command::EndUserSession => Operation::EndSessions(addresses(form, domain)?),
-        Command::GetUserLastlogin => Operation::LastLogin(one("accountjids")?),
-        Command::UserStats => Operation::Statistics(one("accountjid")?),
+        Command::GetUserLastlogin => Operation::LastLogin(one()?),
+        Command::UserStats => Operation::Statistics(one()?),
         Command::GetRegisteredUsersList => Operation::List(Audience::Registered, max_items(form)?),
         Command::GetDisabledUsersList => Operation::List(Audience::Disabled, max_items(form)?),
         Command::GetOnlineUsersList => Operation::List(Audience::Online, max_items(form)?),
         Command::Announce => Operation::Announce(Audience::Online, announcement(form)?),
         Command::AnnounceAll => Operation::Announce(Audience::Registered, announcement(form)?),
         Command::GetRegisteredUsersNum | Command::GetDisabledUsersNum | Command::GetOnlineUsersNum => {
-            return without_form(command);
+            return without_form(command).map_err(Unfit::Refused);
         }
     })
 }
 
-fn account(form: &Submission<'_>, var: &str, domain: &BareJid) -> Result<BareJid, StanzaError> {
-    match form.values(var).as_slice() {
-        [one] => bare(address(one, domain)?),
+/// Clients and versions of XEP-0133 differ in which of the two names a field has that takes one address.
+fn account(form: &Submission<'_>, domain: &BareJid) -> Result<BareJid, Unfit> {
+    let found: Vec<String> = ["accountjid", "accountjids"].iter().flat_map(|var| form.values(var)).collect();
+    match found.as_slice() {
+        [one] => address(one, domain).map(|jid| jid.bare().clone()),
         [] => Err(unacceptable("the address is missing")),
         _ => Err(unacceptable("one address, please")),
     }
 }
 
-fn accounts(form: &Submission<'_>, domain: &BareJid) -> Result<Vec<BareJid>, StanzaError> {
-    addresses(form, domain)?.into_iter().map(bare).collect()
-}
-
-fn bare(jid: Jid) -> Result<BareJid, StanzaError> {
-    match jid {
-        Jid::Bare(bare) => Ok(bare),
-        Jid::Full(_) => Err(unacceptable("the address of an account has no resource")),
+/// XEP-0133 §4.2 wants bare JIDs; a resource says no more about whose account it is.
+fn accounts(form: &Submission<'_>, domain: &BareJid) -> Result<Vec<BareJid>, Unfit> {
+    let mut accounts: Vec<BareJid> = Vec::new();
+    for jid in addresses(form, domain)? {
+        if !accounts.contains(jid.bare()) {
+            accounts.push(jid.bare().clone());
+        }
     }
+    Ok(accounts)
 }
 
-fn addresses(form: &Submission<'_>, domain: &BareJid) -> Result<Vec<Jid>, StanzaError> {
+fn addresses(form: &Submission<'_>, domain: &BareJid) -> Result<Vec<Jid>, Unfit> {
     let mut found: Vec<Jid> = Vec::new();
     for text in form.values("accountjids") {
         let jid = address(&text, domain)?;
@@ -168,7 +198,7 @@ fn addresses(form: &Submission<'_>, domain: &BareJid) -> Result<Vec<Jid>, Stanza
     if found.is_empty() { Err(unacceptable("the addresses are missing")) } else { Ok(found) }
 }
 
-fn address(text: &str, domain: &BareJid) -> Result<Jid, StanzaError> {
+fn address(text: &str, domain: &BareJid) -> Result<Jid, Unfit> {
     let jid: Jid = text.parse().map_err(|error| unacceptable(format!("{text}: {error}")))?;
     if jid.domainpart() != domain.domainpart() || jid.localpart().is_none() {
         return Err(unacceptable(format!("{text} is no account of {domain}")));
@@ -176,7 +206,7 @@ fn address(text: &str, domain: &BareJid) -> Result<Jid, StanzaError> {
     Ok(jid)
 }
 
-fn password(form: &Submission<'_>, twice: bool) -> Result<Secret, StanzaError> {
+fn password(form: &Submission<'_>, twice: bool) -> Result<Secret, Unfit> {
     let first = |var| form.lines(var).into_iter().next().map(Secret::new);
     let password = first("password").filter(|password| !password.expose().is_empty());
     let password = password.ok_or_else(|| unacceptable("the password is missing"))?;
@@ -186,7 +216,7 @@ fn password(form: &Submission<'_>, twice: bool) -> Result<Secret, StanzaError> {
     Ok(password)
 }
 
-fn max_items(form: &Submission<'_>) -> Result<usize, StanzaError> {
+fn max_items(form: &Submission<'_>) -> Result<usize, Unfit> {
     match form.values("max_items").first().map(String::as_str) {
         None | Some("none") => Ok(limits::ADMIN_ADDRESSES_MAX),
         Some(text) => match text.parse::<usize>() {
@@ -196,7 +226,7 @@ fn max_items(form: &Submission<'_>) -> Result<usize, StanzaError> {
     }
 }
 
-fn announcement(form: &Submission<'_>) -> Result<String, StanzaError> {
+fn announcement(form: &Submission<'_>) -> Result<String, Unfit> {
     let text = form.lines("announcement").join("\n");
     let text = text.trim();
     if text.is_empty() {
@@ -208,6 +238,6 @@ fn announcement(form: &Submission<'_>) -> Result<String, StanzaError> {
     Ok(text.to_owned())
 }
 
-fn unacceptable(text: impl Into<Cow<'static, str>>) -> StanzaError {
-    StanzaError::new(StanzaCondition::NotAcceptable).text(text)
+fn unacceptable(text: impl Into<Cow<'static, str>>) -> Unfit {
+    Unfit::Again(text.into())
 }

@@ -38,7 +38,14 @@ fn run(node: &str, fields: &[(&str, &[&str])]) -> Result<Operation, StanzaError>
             assert_eq!(form.attribute("status"), Some("executing"));
             match console.step(now, &admin(), &command(node, &filled(fields)), "s2")? {
                 Step::Perform(operation, _) => Ok(operation),
-                Step::Answer(answer) => panic!("{answer:?}"),
+                // Once more, with the reason.
+                Step::Answer(again) => {
+                    assert_eq!(again.attribute("status"), Some("executing"));
+                    let note = again.child("note", ns::COMMANDS).unwrap();
+                    assert_eq!(note.attribute("type"), Some("error"));
+                    assert!(!again.to_text(ns::CLIENT).contains("s3cret"));
+                    Err(StanzaError::new(StanzaCondition::NotAcceptable).text(note.text()))
+                }
             }
         }
     }
@@ -56,6 +63,11 @@ fn forms_become_operations() {
             vec![("accountjid", romeo), ("password", &["s3cret"][..]), ("password-verify", &["s3cret"])],
             Operation::Add(jid("romeo@a.example"), secret()),
         ),
+        // A resource says no more about whose account it is.
+        ("disable-user", vec![("accountjids", &["romeo@a.example/x", "romeo@a.example"][..])], {
+            Operation::Disable(vec![jid("romeo@a.example")])
+        }),
+        ("user-stats", vec![("accountjids", romeo)], Operation::Statistics(jid("romeo@a.example"))),
         ("delete-user", vec![("accountjids", both)], {
             Operation::Delete(vec![jid("romeo@a.example"), jid("juliet@a.example")])
         }),
@@ -99,7 +111,6 @@ fn forms_that_will_not_do_are_refused_with_the_reason() {
         (address(vec![("accountjid", &["@"][..])]), StanzaCondition::NotAcceptable),
         (address(vec![("accountjid", &["romeo@b.example"][..])]), StanzaCondition::NotAcceptable),
         (address(vec![("accountjid", &["a.example"][..])]), StanzaCondition::NotAcceptable),
-        (address(vec![("accountjid", &["romeo@a.example/x"][..])]), StanzaCondition::NotAcceptable),
         (address(vec![("accountjid", &["romeo@a.example", "juliet@a.example"][..])]), StanzaCondition::NotAcceptable),
         (
             ("delete-user", vec![("accountjids", &["romeo@a.example", "admin@a.example"][..])]),
@@ -110,7 +121,11 @@ fn forms_that_will_not_do_are_refused_with_the_reason() {
         (
             (
                 "add-user",
-                vec![("accountjid", &["romeo@a.example"][..]), ("password", &["a"]), ("password-verify", &["b"])],
+                vec![
+                    ("accountjid", &["romeo@a.example"][..]),
+                    ("password", &["s3cret"]),
+                    ("password-verify", &["s3cret!"]),
+                ],
             ),
             StanzaCondition::NotAcceptable,
         ),
@@ -133,7 +148,9 @@ fn a_command_goes_its_way_and_no_other() {
         detail.unwrap_or_else(|| error.first_child().unwrap().name().to_owned())
     };
     let by = admin();
-    assert_eq!(refused(console.step(now, &by, &command("get-user-password", "/>"), "s1")), "item-not-found");
+    assert_eq!(refused(console.step(now, &by, &command("get-user-password", "/>"), "s1")), "feature-not-implemented");
+    let nobodys = parse_document("<command xmlns='http://jabber.org/protocol/commands' node='x'/>", ns::CLIENT, 10);
+    assert_eq!(refused(console.step(now, &by, &nobodys.unwrap(), "s1")), "item-not-found");
     assert_eq!(refused(console.step(now, &by, &command("announce", "action='next'/>"), "s1")), "bad-action");
     assert_eq!(refused(console.step(now, &by, &command("announce", "action='dance'/>"), "s1")), "malformed-action");
     assert_eq!(refused(console.step(now, &by, &command("announce", &filled(&[])), "s1")), "bad-sessionid");
@@ -148,8 +165,14 @@ fn a_command_goes_its_way_and_no_other() {
         refused(console.step(now, &by, &command("announce", "sessionid='s1' action='prev'/>"), "s2")),
         "bad-action"
     );
-    // A form that will not do can be sent again.
-    assert_eq!(refused(console.step(now, &by, &command("announce", &filled(&[])), "s2")), "not-acceptable");
+    // A form that will not do can be sent again, and still holds what was filled in.
+    let mistyped = filled(&[("max_items", &["many"])]);
+    console.step(now, &by, &command("get-online-users-list", "/>"), "s3").unwrap();
+    let list = command("get-online-users-list", &mistyped.replace("s1", "s3"));
+    let Ok(Step::Answer(again)) = console.step(now, &by, &list, "s2") else { panic!() };
+    assert!(again.to_text(ns::CLIENT).contains("<value>many</value>"));
+    let Ok(Step::Answer(again)) = console.step(now, &by, &command("announce", &filled(&[])), "s2") else { panic!() };
+    assert_eq!(again.attribute("sessionid"), Some("s1"));
     let Ok(Step::Perform(_, pending)) = console.step(now, &by, &command("announce", &form), "s2") else { panic!() };
     let done = pending.done(&Outcome::Done("Sent.".into()));
     assert_eq!(done.attribute("status"), Some("completed"));

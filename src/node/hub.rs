@@ -13,7 +13,7 @@ use super::desk::{Desk, Job};
 use crate::c2s::{Outbox, Outgoing};
 use crate::jid::BareJid;
 use crate::limits;
-use crate::router::{Action, ConnectionId, Event, Router, Ticket};
+use crate::router::{Action, ConnectionId, Event, Router, Storage, Ticket};
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
 
@@ -193,8 +193,7 @@ impl Hub {
                 }
             }
             Input::Event(Event::Bind { connection, jid, .. }) if self.is_shut(jid.bare()) => {
-                // Disabled between authentication and binding.
-                let error = StreamError::with_text(StreamCondition::NotAuthorized, "this account is disabled");
+                let error = StreamError::with_text(StreamCondition::NotAuthorized, "the account is closed");
                 self.put(connection, Outgoing::Close(Some(error)));
             }
             Input::Event(event) => {
@@ -292,8 +291,9 @@ impl Hub {
         smol::unblock(work).detach();
     }
 
+    /// Was the account disabled or removed since its owner authenticated?
     fn is_shut(&self, account: &BareJid) -> bool {
-        self.store.is_disabled(account).unwrap_or(false)
+        self.store.is_disabled(account).unwrap_or(false) || !self.store.account_exists(account).unwrap_or(true)
     }
 
     fn put(&mut self, connection: ConnectionId, item: Outgoing) {

@@ -548,6 +548,12 @@ impl<S: Storage> Router<S> {
     }
 
     fn account_ended(&mut self, account: &BareJid, farewells: &[(BareJid, Removal)]) {
+        // The roster is gone already: only the farewells know who saw the account's presence. RFC 6121 §2.5.2.
+        for (contact, _) in farewells.iter().filter(|(_, owed)| owed.unsubscribed) {
+            if !self.blocks(account, &Jid::Bare(contact.clone())) {
+                self.hide_presence_of(account, contact);
+            }
+        }
         let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
         for session in sessions {
             let error =

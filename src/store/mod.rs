@@ -114,6 +114,11 @@ impl Store {
         self.shared.commits.wait(ticket).await
     }
 
+    /// The ticket of the last write that somebody waits for.
+    pub fn last_written(&self) -> Ticket {
+        self.shared.commits.last_written()
+    }
+
     /// The newest ticket all whose writes survive a power cut.
     pub fn durable(&self) -> Ticket {
         self.shared.commits.durable()

@@ -6,11 +6,11 @@ use super::job::{Job, committed, fault};
 use super::own_account::refusal;
 use super::{Desk, Handled, Request};
 use crate::admin::{Audience, Command, Operation, Outcome, Pending, Step, Value};
-use crate::jid::{BareJid, Jid};
-use crate::node::accounts;
+use crate::jid::{BareJid, FullJid, Jid};
+use crate::node::accounts::{self, AccountFault};
 use crate::node::hub::Inbox;
 use crate::node::random::random_bytes;
-use crate::router::{Event, Storage};
+use crate::router::{Event, Storage, Ticket};
 use crate::services::Addressee;
 use crate::stanza::{
     IqType, Kind, MessageType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp,
@@ -26,7 +26,7 @@ pub(super) fn commands(desk: &mut Desk, request: &Request<'_>) -> Option<Handled
         return None;
     }
     let Some(by) = desk.administrator(request) else {
-        // XEP-0050 §4.5: who may not is told so, whatever the command.
+        // XEP-0133 §5: who may not is told so, whatever the command.
         let error = StanzaError::new(StanzaCondition::Forbidden);
         return Some(Handled::now(request.stanza.error(&error)));
     };
@@ -85,7 +85,8 @@ fn identity(kind: &str, name: &str) -> Element {
 }
 
 impl Desk {
-    fn administrator<'a>(&self, request: &Request<'a>) -> Option<&'a crate::jid::FullJid> {
+    /// The session that asks, if it is an administrator's.
+    pub(super) fn administrator<'a>(&self, request: &Request<'a>) -> Option<&'a FullJid> {
         self.own_session(request.stanza).filter(|from| self.console.is_admin(from.bare()))
     }
 
@@ -130,7 +131,7 @@ impl Desk {
 
     fn statistics(&self, request: &Request<'_>, account: &BareJid) -> Result<Outcome, StanzaError> {
         if self.store.account(account).map_err(fault)?.is_none() {
-            return Err(fault(StoreError::NoAccount));
+            return Ok(no_account(account));
         }
         let broken = |_| StanzaError::new(StanzaCondition::InternalServerError);
         let contacts =
@@ -156,35 +157,41 @@ struct Office {
 
 impl Office {
     fn perform(&self, operation: Operation, inbox: &Inbox) -> Result<Outcome, StanzaError> {
+        // All are to be there before anything is done to one.
+        for account in operation.accounts() {
+            if self.store.account(account).map_err(fault)?.is_none() {
+                return Ok(no_account(account));
+            }
+        }
         match operation {
             Operation::Add(account, password) => {
-                accounts::check_address(&account, &self.domain).map_err(refusal)?;
                 let password = Password::new(password.expose().to_owned());
-                let ticket = accounts::add(&self.store, &account, &password, self.now).map_err(refusal)?;
-                committed(&self.store, ticket)?;
+                let added = accounts::check_address(&account, &self.domain)
+                    .and_then(|()| accounts::add(&self.store, &account, &password, self.now));
+                match added {
+                    Ok(ticket) => committed(&self.store, ticket)?,
+                    Err(fault) => return failed(fault),
+                }
                 self.log("added", &account);
                 Ok(Outcome::Done(format!("{account} has an account.").into()))
             }
             Operation::ChangePassword(account, password) => {
                 let password = Password::new(password.expose().to_owned());
-                let ticket = accounts::set_password(&self.store, &account, &password).map_err(refusal)?;
-                committed(&self.store, ticket)?;
+                match accounts::set_password(&self.store, &account, &password) {
+                    Ok(ticket) => committed(&self.store, ticket)?,
+                    Err(fault) => return failed(fault),
+                }
                 self.log("set the password of", &account);
                 Ok(Outcome::Done(format!("The password of {account} is changed.").into()))
             }
             Operation::Delete(accounts) => self.delete(&accounts, inbox),
             Operation::Disable(accounts) => self.disable(&accounts, inbox),
             Operation::Reenable(accounts) => {
-                self.for_each(&accounts, |account| self.store.set_disabled(account, None).map(|ticket| (ticket, ())))?;
-                accounts.iter().for_each(|account| self.log("re-enabled", account));
+                let open = |account: &BareJid| self.store.set_disabled(account, None).map(|ticket| (ticket, ()));
+                self.for_each(&accounts, open, |account, ()| self.log("re-enabled", account))?;
                 Ok(Outcome::Done(format!("{} can log in again.", listed(&accounts)).into()))
             }
             Operation::EndSessions(sessions) => {
-                for jid in &sessions {
-                    if !self.store.account_exists(jid.bare()).unwrap_or(true) {
-                        return Err(fault(StoreError::NoAccount));
-                    }
-                }
                 for jid in sessions {
                     self.log("ended sessions of", jid.bare());
                     inbox.tell_blocking(Event::EndSessions { jid, error: ended() });
@@ -192,9 +199,9 @@ impl Office {
                 Ok(Outcome::Done("The sessions are ended.".into()))
             }
             Operation::LastLogin(account) => {
-                let record =
-                    self.store.account(&account).map_err(fault)?.ok_or_else(|| fault(StoreError::NoAccount))?;
-                let values = record.last_login.map(|moment| moment.to_string()).into_iter().collect();
+                let record = self.store.account(&account).map_err(fault)?;
+                let last_login = record.and_then(|record| record.last_login);
+                let values = last_login.map(|moment| moment.to_string()).into_iter().collect();
                 let value = |var, label, kind, values| Value { var, label, kind, values };
                 Ok(Outcome::Values(vec![
                     value("accountjids", "Account", "jid-single", vec![account.to_string()]),
@@ -210,49 +217,52 @@ impl Office {
     }
 
     fn delete(&self, accounts: &[BareJid], inbox: &Inbox) -> Result<Outcome, StanzaError> {
-        let removed = self.for_each(accounts, |account| {
-            self.store.remove_account(account).map(|(departed, ticket)| (ticket, departed))
-        })?;
-        for (account, departed) in accounts.iter().zip(removed) {
+        let remove =
+            |account: &BareJid| self.store.remove_account(account).map(|(departed, ticket)| (ticket, departed));
+        self.for_each(accounts, remove, |account, departed| {
             self.log("deleted", account);
             inbox.account_ended_blocking(account.clone(), departed.farewells);
-        }
+        })?;
         Ok(Outcome::Done(format!("Deleted: {}.", listed(accounts)).into()))
     }
 
     fn disable(&self, accounts: &[BareJid], inbox: &Inbox) -> Result<Outcome, StanzaError> {
-        self.for_each(accounts, |account| self.store.set_disabled(account, Some(self.now)).map(|ticket| (ticket, ())))?;
-        for account in accounts {
+        let shut = |account: &BareJid| self.store.set_disabled(account, Some(self.now)).map(|ticket| (ticket, ()));
+        self.for_each(accounts, shut, |account, ()| {
             self.log("disabled", account);
             let error = StreamError::with_text(StreamCondition::NotAuthorized, "this account is disabled");
             inbox.tell_blocking(Event::EndSessions { jid: Jid::Bare(account.clone()), error });
-        }
+        })?;
         Ok(Outcome::Done(format!("Disabled: {}.", listed(accounts)).into()))
     }
 
-    /// Does it to all, once all are known to be there, and waits for the disk.
+    /// Does it to one after the other, and when it is on the disk what follows from it; stops at the first that fails.
     fn for_each<T>(
         &self,
         accounts: &[BareJid],
-        act: impl Fn(&BareJid) -> Result<(crate::router::Ticket, T), StoreError>,
-    ) -> Result<Vec<T>, StanzaError> {
+        act: impl Fn(&BareJid) -> Result<(Ticket, T), StoreError>,
+        follow: impl Fn(&BareJid, T),
+    ) -> Result<(), StanzaError> {
+        let (mut done, mut failure, mut last) = (Vec::new(), None, None);
         for account in accounts {
-            if self.store.account(account).map_err(fault)?.is_none() {
-                let error = StanzaError::new(StanzaCondition::ItemNotFound);
-                return Err(error.text(format!("{account} has no account; nothing was changed")));
+            match act(account) {
+                Ok((ticket, outcome)) => {
+                    last = Some(ticket);
+                    done.push((account, outcome));
+                }
+                Err(error) => {
+                    failure = Some(error);
+                    break;
+                }
             }
-        }
-        let mut last = None;
-        let mut outcomes = Vec::new();
-        for account in accounts {
-            let (ticket, outcome) = act(account).map_err(fault)?;
-            last = Some(ticket);
-            outcomes.push(outcome);
         }
         if let Some(ticket) = last {
             committed(&self.store, ticket)?;
         }
-        Ok(outcomes)
+        for (account, outcome) in done {
+            follow(account, outcome);
+        }
+        failure.map_or(Ok(()), |error| Err(fault(error)))
     }
 
     fn audience(&self, audience: Audience, max: usize) -> Result<Vec<BareJid>, StanzaError> {
@@ -280,12 +290,27 @@ impl Office {
                 Stanza::build(Kind::Message(MessageType::Normal), Some(from.clone()), Some(to), None).with_child(body);
             inbox.tell_blocking(Event::FromServer(message));
         }
+        // What waits for those who are not there is on the disk before the answer says so.
+        smol::block_on(inbox.sessions());
+        committed(&self.store, self.store.last_written())?;
         log::info!("{} announced something to {} accounts", self.by.for_log(), accounts.len());
         Ok(Outcome::Done(format!("Sent to {} accounts.", accounts.len()).into()))
     }
 
     fn log(&self, what: &str, account: &BareJid) {
         log::info!("{} {what} {}", self.by.for_log(), account.for_log());
+    }
+}
+
+fn no_account(account: &BareJid) -> Outcome {
+    Outcome::Failed(format!("{account} has no account; nothing was changed.").into())
+}
+
+/// XEP-0133 §5: a conflict is an error; what the administrator can do better is told him.
+fn failed(fault: AccountFault) -> Result<Outcome, StanzaError> {
+    match fault {
+        AccountFault::Store(_) | AccountFault::Encoding => Err(refusal(fault)),
+        fault => Ok(Outcome::Failed(fault.to_string().into())),
     }
 }
 

@@ -195,6 +195,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         registration: desk.registration,
         caps: desk.own_caps.clone(),
         archive: desk.archive,
+        administrator: desk.administrator(request).is_some(),
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
@@ -208,6 +209,7 @@ pub(super) fn own_caps(config: &Config) -> String {
         registration: config.registration.enabled,
         caps: String::new(),
         archive: false,
+        administrator: false,
         now: Timestamp { millis: 0 },
     };
     caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
