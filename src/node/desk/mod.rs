@@ -45,6 +45,7 @@ pub(super) struct Desk {
     console: Console,
     parking: Arc<Mutex<Parking>>,
     key_changes: Buckets<BareJid>,
+    password_changes: Buckets<BareJid>,
     /// What the domain can do, by its hash. XEP-0115.
     own_caps: String,
     /// What clients can do.
@@ -133,6 +134,7 @@ impl Desk {
             console: Console::new(config.domain.clone(), config.admins.clone()),
             parking,
             key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
+            password_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
             own_caps: own_caps(config),
             caps: caps::Cache::default(),
             follow_up: Vec::new(),
@@ -215,6 +217,6 @@ pub(super) fn own_caps(config: &Config) -> String {
     caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
 }
 
-/// New keys of one account at once, and how long until one more.
+/// New keys of one account at once, or new passwords, and how long until one more.
 const KEY_CHANGES_AT_ONCE: u32 = 5;
 const KEY_CHANGE_REFILL: Duration = Duration::from_secs(10 * 60);

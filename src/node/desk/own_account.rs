@@ -1,5 +1,7 @@
 //! Users' own accounts: password change and removal. XEP-0077 §3.2 and §3.3; the decisions are in `services::registration`.
 
+use std::time::Instant;
+
 use super::job::{Job, committed};
 use super::{Desk, Handled, Request};
 use crate::node::accounts::{self, AccountFault};
@@ -22,13 +24,21 @@ pub(super) fn register(desk: &mut Desk, request: &Request<'_>) -> Option<Handled
     let job = match wish {
         Wish::Know => return Some(Handled::now(Some(result.with_child(registration::facts(&account))))),
         // An account that had only a key has both from now on: Kontalk registration, passwords for other clients.
-        Wish::SetPassword(password) => Job::answering(request.stanza, move |_| {
-            let password = Password::new(password.expose().to_owned());
-            let ticket = accounts::set_password(&store, &account, &password).map_err(refusal)?;
-            committed(&store, ticket)?;
-            log::info!("{} set a password", account.for_log());
-            Ok(result)
-        }),
+        Wish::SetPassword(password) => {
+            // Each costs the processor as much as many logins.
+            if let Err(wait) = desk.password_changes.take(Instant::now(), &account) {
+                let text = format!("too many new passwords; try again in {} s", wait.as_secs() + 1);
+                let error = StanzaError::new(StanzaCondition::ResourceConstraint).text(text);
+                return Some(Handled::now(request.stanza.error(&error)));
+            }
+            Job::answering(request.stanza, move |_| {
+                let password = Password::new(password.expose().to_owned());
+                let ticket = accounts::set_password(&store, &account, &password).map_err(refusal)?;
+                committed(&store, ticket)?;
+                log::info!("{} set a password", account.for_log());
+                Ok(result)
+            })
+        }
         Wish::Remove => {
             let asked = request.stanza.clone();
             Job::new(move |inbox| {
