@@ -216,6 +216,10 @@ impl Hub {
     fn account_ended(&mut self, account: BareJid, farewells: Vec<(BareJid, Removal)>) {
         let told: Vec<BareJid> = farewells.iter().map(|(contact, _)| contact.clone()).collect();
         self.handle(Event::AccountEnded { account: account.clone(), farewells });
+        // Its sessions lived a little longer than the account.
+        if let Err(error) = self.store.forget_leftovers(&account) {
+            log::warn!("what came last for a removed account stays: {error}");
+        }
         for contact in told {
             if let Err(error) = self.store.farewell_said(&account, &contact) {
                 log::warn!("a farewell will be said again: {error}");

@@ -108,6 +108,26 @@ fn of_a_removed_account_no_tree_keeps_anything() {
     assert!(store.account(&romeo).unwrap().is_none());
 }
 
+#[test]
+fn what_comes_for_an_account_that_is_gone_is_taken_away_but_not_from_one_that_is_there() {
+    let scratch = Scratch::new();
+    let mut store = scratch.open();
+    let romeo = jid("romeo@a.example");
+    let waiting = |store: &mut Store| store.offline(&romeo, at(3), None, 10).unwrap().len();
+    store.add_account(&romeo, &Account::new(at(1))).unwrap();
+    store.store_offline(&romeo, "<message/>", at(2)).unwrap();
+    store.forget_leftovers(&romeo).unwrap();
+    assert_eq!(waiting(&mut store), 1);
+    store.remove_account(&romeo).unwrap();
+    store.store_offline(&romeo, "<message/>", at(2)).unwrap();
+    store
+        .save_entry(&romeo, &jid("juliet@a.example"), &Entry { item: Some(Item::default()), request: None }, true)
+        .unwrap();
+    store.forget_leftovers(&romeo).unwrap();
+    assert_eq!(waiting(&mut store), 0);
+    assert!(store.shared.trees.roster.is_empty(), "not even a version");
+}
+
 /// An account with something of each kind.
 fn furnish(store: &mut Store, name: &str, fingerprint: [u8; 20]) {
     let account = jid(name);
