@@ -19,6 +19,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "router", "words roster archive"),
     ("decisions", "pgp", "words"),
     ("decisions", "account", "words"),
+    ("decisions", "admin", "words"),
     ("decisions", "pubsub", "words"),
     ("decisions", "caps", "words"),
     ("decisions", "services", "words"),
