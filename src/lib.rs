@@ -28,6 +28,7 @@
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
+//! | documentation | [`chapters`] | what does not fit to one room | |
 //!
 //! # A stanza in eight hops
 //! socket → [`c2s`] reads → [`xml::Framer`] cuts → [`stream`] stamps the full JID → the hub's inbox (`node::hub`) →
@@ -127,6 +128,7 @@ pub mod admin;
 pub mod archive;
 pub mod c2s;
 pub mod caps;
+pub mod chapters;
 pub mod config;
 pub mod jid;
 pub mod limits;
