@@ -28,5 +28,7 @@ pub use read::{Deliver, DeliveryState, Message, PduError, StatusReport, SubmitRe
 pub use submit::{EncodeError, PARTS_MAX, Reference, Submit, SubmitPdu};
 pub use userdata::Part;
 
+pub(super) use alphabet::{characters_of, pack, unpack};
+
 #[cfg(test)]
 mod tests;
