@@ -275,6 +275,9 @@ impl<W: World> Driver<W> {
         if let Some(notice) = notice_of(&line) {
             return self.take_notice(notice).map(|()| None);
         }
+        if self.inbox.is_rest_of_ussd(&line) {
+            return Ok(None);
+        }
         if expect == Expect::Bare {
             return Ok(Some(line));
         }

@@ -66,6 +66,22 @@ impl Inbox {
         }
     }
 
+    /// The answer to a USSD code may have several lines, up to the closing quote. True if this is one of them.
+    pub(super) fn is_rest_of_ussd(&mut self, line: &str) -> bool {
+        match &mut self.ussd {
+            Some((_, rest)) if is_open(rest) => {
+                *rest = Hidden::new(format!("{}\n{line}", rest.as_str()));
+                true
+            }
+            _ => false,
+        }
+    }
+
+    /// The answer to a USSD code, once it is complete.
+    pub(super) fn take_ussd(&mut self) -> Option<(u8, Hidden)> {
+        self.ussd.take_if(|(_, rest)| !is_open(rest))
+    }
+
     /// Is there something to do?
     pub(super) fn is_waiting(&self) -> bool {
         self.search
@@ -84,6 +100,10 @@ impl Inbox {
         call.last = now;
         call
     }
+}
+
+fn is_open(text: &Hidden) -> bool {
+    text.as_str().matches('"').count() % 2 == 1 && text.as_str().len() < USSD_BYTES_MAX
 }
 
 impl Call {
@@ -221,5 +241,6 @@ fn pairs(lines: &Lines, prefix: &str) -> Vec<(Vec<String>, Hidden)> {
 
 /// Places that are remembered; with more, all are looked at.
 const PLACES_MAX: usize = 64;
+const USSD_BYTES_MAX: usize = 2048;
 const DIRECT_MAX: usize = 32;
 const RINGS_APART_SECS: u64 = 12;

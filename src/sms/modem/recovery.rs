@@ -254,6 +254,7 @@ impl<W: World> Driver<W> {
                     "the modem was unplugged, or its port vanished (remedy: plug it in again; it is found by itself)",
                 );
                 self.close();
+                self.enter(Phase::Absent);
                 // A device that can be opened and is gone at once must not keep the processor busy.
                 let reason = "the modem was unplugged (remedy: plug it in again)";
                 return self.refuse_for(self.timing.absent_poll, SmsError::Refused(reason.into())).await;
@@ -298,7 +299,9 @@ impl<W: World> Driver<W> {
                 Ok(())
             }
             Step::Radio => {
-                let done = self.restart_radio().await;
+                // Of a modem that says nothing at all it cannot be asked.
+                let awake = self.wake().await;
+                let done = if awake.is_ok() { self.restart_radio().await } else { Ok(()) };
                 self.close();
                 done
             }
@@ -398,7 +401,6 @@ impl<W: World> Driver<W> {
         self.open = false;
         self.ready_since = None;
         self.forget();
-        self.enter(Phase::Absent);
     }
 }
 

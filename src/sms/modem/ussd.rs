@@ -5,7 +5,6 @@ use zeroize::Zeroizing;
 
 use super::ModemError;
 use super::dialogue::{Driver, Expect, Trouble};
-use super::lines::Said;
 use super::world::World;
 use crate::sms::pdu::{Hidden, characters_of, from_hex, pack, septets_of, to_hex, unpack};
 
@@ -29,33 +28,20 @@ impl<W: World> Driver<W> {
 
     async fn ussd_answer(&mut self) -> Result<Result<Hidden, ModemError>, Trouble> {
         let until = self.world.now() + self.timing.ussd;
-        // Several lines, up to the closing quote: those in between belong to nothing else.
-        self.expect("", Expect::Bare);
-        let answer = loop {
-            if let Some((state, rest)) = self.inbox.ussd.take() {
-                break Some((state, rest));
+        // It is a notice, and so it is sifted out while time passes in short steps.
+        let (state, rest) = loop {
+            if let Some(answer) = self.inbox.take_ussd() {
+                break answer;
             }
-            match self.hear_one(until).await? {
-                true => {}
-                false => break None,
+            if self.world.now() >= until {
+                self.leave_dialogue().await?;
+                return Ok(Err(ModemError::NoAnswer));
             }
+            self.rest(self.timing.settle).await?;
         };
-        let Some((state, mut rest)) = answer else {
-            self.answered();
-            let _ = self.ask("AT+CUSD=2", Expect::Nothing, self.timing.slow_answer).await?;
-            return Ok(Err(ModemError::NoAnswer));
-        };
-        while rest.as_str().matches('"').count() == 1 && rest.as_str().len() < ANSWER_BYTES_MAX {
-            match self.hear(until).await? {
-                Some(Said::Line(line)) => rest = Hidden::new(format!("{}\n{}", rest.as_str(), line.as_str())),
-                Some(Said::Prompt) => {}
-                None => break,
-            }
-        }
-        self.answered();
         if state == WANTS_ANSWER {
             // A menu: read, and left.
-            let _ = self.ask("AT+CUSD=2", Expect::Nothing, self.timing.slow_answer).await?;
+            self.leave_dialogue().await?;
         }
         Ok(match state {
             UNSUPPORTED => Err(ModemError::Refused),
@@ -64,12 +50,8 @@ impl<W: World> Driver<W> {
         })
     }
 
-    /// Lets something happen; false when time is up.
-    async fn hear_one(&mut self, until: std::time::Instant) -> Result<bool, Trouble> {
-        // The notice itself never comes out of `hear`, so look for it in short steps.
-        let step = (self.world.now() + self.timing.settle).min(until);
-        while self.hear(step).await?.is_some() {}
-        Ok(self.inbox.ussd.is_some() || self.world.now() < until)
+    async fn leave_dialogue(&mut self) -> Result<(), Trouble> {
+        self.ask("AT+CUSD=2", Expect::Nothing, self.timing.slow_answer).await.map(|_| ())
     }
 }
 
@@ -119,7 +101,6 @@ fn is_likely(c: char) -> bool {
 }
 
 const CODE_CHARS_MAX: usize = 40;
-const ANSWER_BYTES_MAX: usize = 2048;
 const HEX_OCTETS_MIN: usize = 4;
 /// The states of 27.007 §7.15.
 const WANTS_ANSWER: u8 = 1;
