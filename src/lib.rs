@@ -12,13 +12,16 @@
 //! | | [`limits`] | the one table of sizes and times; token buckets, backoff, bounded map | |
 //! | | [`phone`] | telephone numbers and codes that cannot be printed | limits |
 //! | | [`stanza`] | message, presence, iq; the conditions of all errors; replies | jid xml |
-//! | decisions | [`stream`] | negotiation: header, STARTTLS, SASL, binding, close | words |
+//! | decisions | [`stream`] | negotiation: header, STARTTLS, SASL and SASL2, tokens, binding, close | words |
 //! | | [`roster`] | items, subscription states, block lists | words |
-//! | | [`router`] | sessions, presence, delivery, stream management | words roster |
+//! | | [`archive`] | what of messages is kept for reading again, and how it is asked for | words |
+//! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`account`] | registration: number, code, key; throttles | words |
+//! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
+//! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster router |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
@@ -57,36 +60,68 @@
 //! | RFC 8265 | yes | localparts, resourceparts, passwords |
 //! | RFC 9266 | yes | tls-exporter, with TLS 1.3 |
 //! | RFC 9580 | partly | v4 keys as Kontalk makes them |
-//! | XEP-0004 | partly | forms of registration |
-//! | XEP-0012 | planned | only its name is known |
+//! | XEP-0004 | partly | forms of registration and of nodes |
+//! | XEP-0012 | yes | for those who may see the account's presence |
 //! | XEP-0030 | yes | |
-//! | XEP-0050 | planned | only its name is known |
+//! | XEP-0033 | partly | `to` addresses, for our own users, as Kontalk's groups need it |
+//! | XEP-0049 | yes | |
+//! | XEP-0050 | partly | Kontalk's server list |
+//! | XEP-0054 | yes | for the account and those who see its presence |
+//! | XEP-0059 | yes | in the archive |
+//! | XEP-0060 | partly | what XEP-0163 needs; nobody subscribes but by presence |
+//! | XEP-0068 | yes | |
 //! | XEP-0077 | partly | Kontalk's registration; no password change or removal by the user yet |
 //! | XEP-0082 | yes | |
+//! | XEP-0084 | yes | |
 //! | XEP-0085 | yes | passed on, not stored |
 //! | XEP-0092 | yes | |
-//! | XEP-0115 | no | passed on; the node announces none |
-//! | XEP-0157 | planned | configured, not told yet |
+//! | XEP-0115 | yes | |
+//! | XEP-0128 | yes | |
+//! | XEP-0153 | yes | by way of XEP-0398 |
+//! | XEP-0157 | yes | the configured contact |
 //! | XEP-0160 | yes | |
+//! | XEP-0163 | yes | |
 //! | XEP-0184 | yes | passed on and stored |
 //! | XEP-0191 | yes | with Kontalk's silence towards the blocked |
-//! | XEP-0198 | yes | resumption while the node runs |
+//! | XEP-0198 | yes | resumption, also after the node was started again in order |
 //! | XEP-0199 | yes | |
 //! | XEP-0202 | yes | |
 //! | XEP-0203 | yes | |
-//! | XEP-0334 | partly | no-store, no-permanent-store |
-//! | XEP-0352 | no | accepted, not offered |
+//! | XEP-0223 | yes | |
+//! | XEP-0280 | yes | |
+//! | XEP-0292 | yes | as a node |
+//! | XEP-0297 | yes | inside carbons and the archive's results |
+//! | XEP-0308 | yes | passed on and archived |
+//! | XEP-0313 | yes | its groupchat field is not offered |
+//! | XEP-0333 | yes | passed on and archived |
+//! | XEP-0334 | yes | |
+//! | XEP-0352 | yes | presence and events are held, chat states are dropped |
+//! | XEP-0359 | yes | |
 //! | XEP-0368 | partly | direct TLS for clients |
-//! | XEP-0373 | partly | the form of the server key's user id |
+//! | XEP-0373 | partly | keys as nodes; the form of the server key's user id |
+//! | XEP-0384 | yes | as nodes, in its old and its new form |
+//! | XEP-0386 | partly | stream management, carbons and client state inline; messages that waited are still sent |
+//! | XEP-0388 | yes | no tasks |
+//! | XEP-0398 | yes | |
+//! | XEP-0402 | partly | as a node; old bookmarks are not converted |
+//! | XEP-0424 | yes | passed on and archived |
 //! | XEP-0440 | yes | |
+//! | XEP-0441 | yes | |
+//! | XEP-0444 | yes | passed on and archived |
+//! | XEP-0474 | yes | |
+//! | XEP-0484 | yes | for accounts with a password; no 0-RTT |
+//! | XEP-0490 | yes | as a node |
+//! | XEP-0515 | yes | |
 //!
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
 //! (certificates and keys in DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
-//! (language tags), XEP-0027 (signed announcements).
+//! (language tags), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
+pub mod archive;
 pub mod c2s;
+pub mod caps;
 pub mod config;
 pub mod jid;
 pub mod limits;
@@ -94,6 +129,7 @@ pub mod net;
 pub mod node;
 pub mod pgp;
 pub mod phone;
+pub mod pubsub;
 pub mod roster;
 pub mod router;
 pub mod services;

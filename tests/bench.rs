@@ -37,6 +37,7 @@ const FIGURES: &[(&str, Measure)] = &[
     ("sessions", memory_per_session),
     ("latency", latency_of_one_pair),
     ("messages", online_messages),
+    ("archive", archived_messages),
     ("presence", presence_fan_out),
     ("offline", offline_messages),
 ];
@@ -50,7 +51,12 @@ fn row(name: &str, figure: &str, measured: f64, unit: &str, target: Option<f64>)
 
 /// A node as an operator runs it, with these accounts.
 fn node_with(users: &[&str]) -> (Node, Process) {
-    let node = Node::start(NodeOptions { log_level: "info", ..NodeOptions::default() });
+    node_configured(users, "")
+}
+
+fn node_configured(users: &[&str], config: &str) -> (Node, Process) {
+    let extra_config = config.to_owned();
+    let node = Node::start(NodeOptions { log_level: "info", extra_config, ..NodeOptions::default() });
     for user in users {
         node.add_account(user);
     }
@@ -150,7 +156,28 @@ fn latency_of_one_pair(name: &str) {
 }
 
 fn online_messages(name: &str) {
-    let (node, process) = node_with(&["romeo", "juliet", "nurse", "tybalt"]);
+    let figures = messages_between_pairs("\n[archive]\ndays = 0\n");
+    row(name, "CPU per 1,000 delivered messages (TLS, SM)", figures.cpu, "ms", Some(25.0));
+    row(name, "messages per second, 2 pairs", figures.rate, "/s", None);
+    row(name, "written to the device per message, both online", figures.written, "B", Some(0.0));
+}
+
+fn archived_messages(name: &str) {
+    let figures = messages_between_pairs("");
+    row(name, "CPU per 1,000 delivered messages, archived by both", figures.cpu, "ms", Some(60.0));
+    row(name, "messages per second, 2 pairs, archived", figures.rate, "/s", None);
+    row(name, "written to the device per message, archived by both", figures.written, "B", None);
+}
+
+/// Per 1,000 messages, per second, per message.
+struct MessageFigures {
+    cpu: f64,
+    rate: f64,
+    written: f64,
+}
+
+fn messages_between_pairs(config: &str) -> MessageFigures {
+    let (node, process) = node_configured(&["romeo", "juliet", "nurse", "tybalt"], config);
     let pairs = [("romeo", "juliet"), ("nurse", "tybalt")]
         .map(|(from, to)| (Client::online(&node, from, "a"), Client::online(&node, to, "b")));
     let (cpu, written, begun) = (process.cpu_ms(), process.bytes_written(), Instant::now());
@@ -162,16 +189,11 @@ fn online_messages(name: &str) {
         }
     });
     let (took, count) = (begun.elapsed().as_secs_f64(), (2 * MESSAGES_PER_PAIR) as f64);
-    let cpu = (process.cpu_ms() - cpu) / count * 1000.0;
-    row(name, "CPU per 1,000 delivered messages (TLS, SM)", cpu, "ms", Some(25.0));
-    row(name, "messages per second, 2 pairs", count / took, "/s", None);
-    row(
-        name,
-        "written to the device per message, both online",
-        (process.bytes_written() - written) / count,
-        "B",
-        Some(0.0),
-    );
+    MessageFigures {
+        cpu: (process.cpu_ms() - cpu) / count * 1000.0,
+        rate: count / took,
+        written: (process.bytes_written() - written) / count,
+    }
 }
 
 fn presence_fan_out(name: &str) {

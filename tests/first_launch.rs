@@ -4,76 +4,21 @@
 
 #[path = "support/keys.rs"]
 mod keys;
+#[path = "support/person.rs"]
+mod person;
 mod support;
 
 use std::time::{Duration, SystemTime};
 
-use keys::{BridgeCertificate, ClientKey};
+use keys::ClientKey;
 use kontalk_node::xml::ns;
+use person::Person;
 use support::body;
-use support::client::{Client, ClientCertificate, Connect, TlsVersion, authorities_were_named};
+use support::client::{Connect, TlsVersion, authorities_were_named};
 use support::node::{Node, NodeOptions};
 use support::registration::{Number, field, field_element};
+use support::sasl2::BIND;
 use support::stanzas::refusal;
-
-/// An owner of a telephone number with its app.
-struct Person {
-    number: Number,
-    key: ClientKey,
-    /// The ring as last certified; the app's own until then.
-    ring: Vec<u8>,
-    how: Connect,
-    /// The app's resource is the device's id and never changes.
-    device: &'static str,
-}
-
-impl Person {
-    /// Each index has an RSA key of its own.
-    fn new(index: usize, number: &str, how: Connect) -> Person {
-        let number = Number::new(number);
-        // Some time ago, so that neither clock's rounding puts it into the future.
-        let created = SystemTime::now() - Duration::from_secs(3600);
-        let key = ClientKey::numbered(index, &format!("Person {index} <{}>", number.address()), created);
-        Person { number, ring: key.public_ring(), key, how, device: "810eb5848f151178" }
-    }
-
-    /// A new connection without certificate, as the app makes for form and number.
-    fn stranger(&self) -> Client {
-        Client::connect(&self.how)
-    }
-
-    /// A new connection that shows the bridge certificate of the ring.
-    fn with_certificate(&self) -> Client {
-        self.with(self.key.bridge_certificate(&self.ring))
-    }
-
-    fn with(&self, certificate: BridgeCertificate) -> Client {
-        let BridgeCertificate { certificate_der, private_key_pkcs8_der } = certificate;
-        Client::connect(&self.how.clone().certificate(ClientCertificate { certificate_der, private_key_pkcs8_der }))
-    }
-
-    /// From the form to the certified key.
-    fn register(&mut self, node: &mut Node, force: bool) {
-        self.stranger().registration_form().expect("registration is open");
-        self.stranger().request_code(&self.number, force).expect("a code is sent");
-        let code = node.code_for(&self.number.e164);
-        self.ring = self.with_certificate().submit_code(&code).expect("the code is right");
-    }
-
-    /// A session as the app makes it.
-    fn online(&self) -> Client {
-        let mut client = self.with_certificate();
-        client.external("").expect("the certified key logs in");
-        client.bind(Some(self.device));
-        assert_eq!(client.full().to_string(), format!("{}/{}", self.number.address(), self.device));
-        client.enable_sm(true);
-        client.roster();
-        client.send("<presence><status>hi</status><c xmlns='http://jabber.org/protocol/caps' hash='sha-1' node='http://www.kontalk.org/' ver='none'/></presence>");
-        client.roundtrip();
-        client.take_own_presence();
-        client
-    }
-}
 
 fn node() -> Node {
     Node::start(NodeOptions::default())
@@ -345,4 +290,23 @@ fn a_registered_user_stays_registered_after_a_crash() {
     anna.online().close();
     let conflict = anna.stranger().request_code(&anna.number, false);
     assert_eq!(conflict, Err(refusal("conflict", "modify")));
+}
+
+#[test]
+fn a_certified_key_signs_on_by_sasl2_and_needs_no_token() {
+    let mut node = node();
+    let how = Connect::to(&node);
+    let mut person = Person::new(0, "+12025550170", how);
+    person.register(&mut node, false);
+    let mut client = person.with_certificate();
+    assert_eq!(client.sasl2_mechanisms(), (vec!["EXTERNAL".to_owned()], vec![]));
+    let wish = "<user-agent id='1'/><request-token xmlns='urn:xmpp:fast:0' mechanism='HT-SHA-256-NONE'/>";
+    let success = client.sign_on_external(&format!("{wish}{BIND}")).expect("the certified key logs in");
+    assert!(success.child("token", ns::FAST).is_none());
+    assert_eq!(client.bare(), person.number.address());
+    client.roundtrip();
+    // No certificate, no EXTERNAL.
+    let mut stranger = person.stranger();
+    assert!(!stranger.sasl2_mechanisms().0.iter().any(|name| name == "EXTERNAL"));
+    assert_eq!(stranger.sign_on_external(BIND).map(|_| ()), Err("invalid-mechanism".to_owned()));
 }

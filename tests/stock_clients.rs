@@ -2,7 +2,7 @@
 //! each other and with the Kontalk test client.
 //!
 //! `tests/stock/` holds a small driver for each library. It obeys `send TO BODY`, `subscribe JID`, `subscribed JID` and
-//! `quit`, and tells `online JID`, `presence FROM TYPE`, `message FROM BODY` and `refused`. The libraries live in
+//! `quit` (`archive.py` others besides), and tells `online JID`, `presence FROM TYPE`, `message FROM BODY` and `refused`. The libraries live in
 //! `tests/.venv`, which `tests/run` makes; `KONTALK_TEST_PYTHON` names another Python that has them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -31,11 +31,22 @@ struct Stock {
 
 impl Stock {
     fn start(script: &'static str, node: &Node, user: &str, password: &str) -> Stock {
+        Stock::start_with(script, node, user, password, &[])
+    }
+
+    fn start_with(
+        script: &'static str,
+        node: &Node,
+        user: &str,
+        password: &str,
+        environment: &[(&str, &Path)],
+    ) -> Stock {
         let (host, port) = (node.address.ip().to_string(), node.address.port().to_string());
         let mut child = Command::new(python())
             .arg(Path::new(STOCK_DIR).join(script))
             .args([format!("{user}@{DOMAIN}"), host, port])
             .env("PYTHONDONTWRITEBYTECODE", "1")
+            .envs(environment.iter().copied())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
@@ -129,6 +140,37 @@ fn stock_clients_meet_and_talk() {
 }
 
 #[test]
+fn a_stock_client_pages_through_an_archive_of_a_thousand_messages() {
+    let node = Node::start(NodeOptions::default());
+    for user in ["romeo", "juliet"] {
+        node.add_account(user);
+    }
+    let mut romeo = Client::online(&node, "romeo", "orchard");
+    for number in 0..MANY {
+        romeo.say("juliet@kontalk.test", &body(number));
+    }
+    romeo.wait_acked();
+    let mut reader = Stock::start("archive.py", &node, "juliet", &password_of("juliet"));
+    reader.expect("online ");
+    reader.order("features");
+    let features = reader.expect("features ");
+    for feature in ["urn:xmpp:mam:2", "urn:xmpp:mam:2#extended", "urn:xmpp:sid:0"] {
+        assert!(features.split(' ').any(|found| found == feature), "{feature} is not among {features}");
+    }
+    reader.order("archive 70");
+    let mut ids: Vec<String> = Vec::new();
+    for number in 0..MANY {
+        let line = reader.expect("archived ");
+        let (id, words) = line.split_once(' ').unwrap();
+        assert_eq!(words, body(number));
+        ids.push(id.to_owned());
+    }
+    reader.expect("read");
+    reader.order("ends");
+    assert_eq!(reader.expect("ends "), format!("{} {}", ids[0], ids[MANY - 1]));
+}
+
+#[test]
 fn stock_clients_understand_a_refused_password() {
     let node = Node::start(NodeOptions::default());
     node.add_account("romeo");
@@ -136,6 +178,43 @@ fn stock_clients_understand_a_refused_password() {
         let mut stock = Stock::start(script, &node, "romeo", "wrong");
         stock.expect("refused");
     }
+}
+
+#[test]
+fn stock_clients_exchange_omemo_messages_with_one_of_them_away_at_first() {
+    let node = Node::start(NodeOptions::default());
+    let keys = std::env::temp_dir().join(format!("kontalk-node-omemo-{}", std::process::id()));
+    std::fs::create_dir_all(&keys).unwrap();
+    for user in ["romeo", "juliet"] {
+        node.add_account(user);
+    }
+    let start = |user: &str| {
+        let file = keys.join(user);
+        let environment = [("KONTALK_OMEMO_KEYS", file.as_path())];
+        let mut client = Stock::start_with("omemo_client.py", &node, user, &password_of(user), &environment);
+        let jid = client.expect("online ");
+        client.expect("omemo");
+        (client, jid)
+    };
+    // Juliet has published her keys and goes. The two are no contacts: her nodes are open.
+    let (mut juliet, _) = start("juliet");
+    juliet.order("quit");
+    assert!(juliet.child.wait().unwrap().success());
+    let (mut romeo, romeo_jid) = start("romeo");
+    romeo.order(&format!("encrypt juliet@kontalk.test {}", body("while you were away")));
+    romeo.order("quit");
+    assert!(romeo.child.wait().unwrap().success());
+
+    let (mut juliet, juliet_jid) = start("juliet");
+    // Her client's capabilities say that it wants to hear of devices: XEP-0115, XEP-0163.
+    juliet.expect("devices juliet@kontalk.test");
+    assert_eq!(juliet.expect(&format!("decrypted {romeo_jid} ")), body("while you were away"));
+    let (mut romeo, romeo_jid) = start("romeo");
+    juliet.order(&format!("encrypt romeo@kontalk.test {}", body("and now I am here")));
+    assert_eq!(romeo.expect(&format!("decrypted {juliet_jid} ")), body("and now I am here"));
+    romeo.order(&format!("encrypt juliet@kontalk.test {}", body("so I see")));
+    assert_eq!(juliet.expect(&format!("decrypted {romeo_jid} ")), body("so I see"));
+    std::fs::remove_dir_all(keys).ok();
 }
 
 fn python() -> PathBuf {
@@ -147,5 +226,7 @@ fn python() -> PathBuf {
     python
 }
 
+/// Messages in a large archive.
+const MANY: usize = 1000;
 const STOCK_DIR: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/stock");
 const PATIENCE: Duration = Duration::from_secs(20);

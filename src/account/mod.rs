@@ -16,6 +16,8 @@
 //! Limits: [`CODE_ATTEMPTS_MAX`] tries in [`CODE_TTL`] for a code, [`CHALLENGES_MAX`] addresses, [`REPLY_REPEATABLE`] for the
 //! answer, and the throttles of [`Rates`]. Codes are kept as keyed hashes and compared in constant time.
 
+mod key_form;
+mod parking;
 mod policy;
 mod refusal;
 mod reply;
@@ -24,8 +26,11 @@ mod request;
 mod tests;
 mod throttle;
 
+pub use key_form::{KeyForm, fetched, parked};
+pub use parking::{PARKED_TTL, Parking, PrivateKey, Token};
 pub use policy::{Brand, Policy, Rate, Rates};
 pub use refusal::Refusal;
+pub use reply::certified;
 pub use request::{CodeForm, PhoneForm, Request};
 
 use std::net::IpAddr;

@@ -50,9 +50,14 @@ pub(super) fn challenge(policy: &Policy, fallback: bool) -> Element {
     query(Some("A code was sent to the telephone."), form)
 }
 
-/// The certified key, for the client to merge.
-pub(super) fn certified(ring: &[u8]) -> Element {
-    query(None, form(ns::KONTALK_REGISTER_CODE).with_child(field("publickey", "text-single", &STANDARD.encode(ring))))
+/// The certified key, for the client to merge; the same after a code and after a key update.
+pub fn certified(ring: &[u8]) -> Element {
+    form_reply(ns::KONTALK_REGISTER_CODE, "publickey", &STANDARD.encode(ring))
+}
+
+/// A form with one field.
+pub(super) fn form_reply(form_type: &str, var: &'static str, text: &str) -> Element {
+    query(None, form(form_type).with_child(field(var, "text-single", text)))
 }
 
 fn query(instructions: Option<&str>, form: Element) -> Element {

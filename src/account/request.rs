@@ -1,5 +1,7 @@
 //! What a client asks for, read from its iq. Kontalk registration, overview of the forms.
 
+use super::key_form::ACCOUNT;
+use super::parking::Token;
 use super::policy::Policy;
 use super::refusal::Refusal;
 use crate::jid::BareJid;
@@ -16,6 +18,8 @@ pub enum Request {
     Phone(PhoneForm),
     /// A code has arrived; the connection must present the certificate of the key that it is for.
     Code(CodeForm),
+    /// A parked private key is asked for.
+    Fetch(Token),
     /// A request that is known and not served: the answer.
     Unsupported(StanzaError),
 }
@@ -61,8 +65,7 @@ fn read_get(query: &Element) -> Request {
     let parked = query.child("account", ACCOUNT).and_then(|account| account.child("privatekey", ACCOUNT));
     let token = parked.and_then(|key| key.child("token", ACCOUNT)).map(Element::text);
     match token {
-        // No key is ever parked here, so no token is known.
-        Some(token) if !token.trim().is_empty() => Request::Unsupported(Refusal::NotAuthorized.into()),
+        Some(token) if !token.trim().is_empty() => Request::Fetch(Token::new(&token)),
         // Kontalk private key transfer: an empty or absent token asks for the instructions.
         _ => Request::Instructions,
     }
@@ -99,15 +102,15 @@ fn read_set(policy: &Policy, query: &Element) -> Result<Request, Refusal> {
 }
 
 /// The fields of a data form, whatever its type and theirs. XEP-0004 §3.2.
-struct Form<'a>(Option<&'a Element>);
+pub(super) struct Form<'a>(Option<&'a Element>);
 
 impl<'a> Form<'a> {
-    fn of(query: &'a Element) -> Form<'a> {
+    pub(super) fn of(query: &'a Element) -> Form<'a> {
         Form(query.child("x", ns::DATA_FORMS))
     }
 
     /// The first value of the first field of this name.
-    fn value(&self, var: &str) -> Option<String> {
+    pub(super) fn value(&self, var: &str) -> Option<String> {
         let field = self.0?.children().find(|child| {
             child.is("field", ns::DATA_FORMS) && child.attribute("var").is_some_and(|name| name == var)
         })?;
@@ -119,6 +122,3 @@ impl<'a> Form<'a> {
         self.value(var).is_some_and(|value| value == "1" || value.eq_ignore_ascii_case("true"))
     }
 }
-
-/// Kontalk private key transfer: the element that asks for a parked key.
-const ACCOUNT: &str = "http://kontalk.org/protocol/register#account";

@@ -10,7 +10,7 @@ use crate::jid::BareJid;
 use crate::net::ServerTls;
 use crate::router::{ConnectionId, Event};
 use crate::stanza::{SaslFailure, Stanza};
-use crate::stream::{Password, ScramKeys, StreamConfig};
+use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
 
 use super::Outbox;
 
@@ -62,6 +62,17 @@ pub trait Host: Send + Sync {
         peer: &'a Peer,
         authzid: Option<&'a BareJid>,
     ) -> Answer<'a, Result<BareJid, SaslFailure>>;
+
+    /// XEP-0484 §3.4: has this client a token that is good?
+    fn verify_token<'a>(&'a self, proof: TokenProof) -> Answer<'a, Result<TokenVerdict, SaslFailure>>;
+
+    /// XEP-0484 §3.3: a token for a client that has authenticated; `None` if none can be kept now.
+    fn issue_token<'a>(
+        &'a self,
+        account: &'a BareJid,
+        client: ClientId,
+        mechanism: HashedToken,
+    ) -> Answer<'a, Option<IssuedToken>>;
 
     /// Answers a registration request of a stranger.
     fn register<'a>(&'a self, peer: &'a Peer, request: Stanza) -> Answer<'a, Stanza>;

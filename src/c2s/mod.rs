@@ -24,9 +24,12 @@ use smol::future::FutureExt;
 use crate::jid::{BareJid, FullJid};
 use crate::limits;
 use crate::net::{Permit, Transport};
-use crate::router::{ConnectionId, Event, Resumption};
+use crate::router::{self, ConnectionId, Event, Resumption, SessionStart};
 use crate::stanza::{SaslCondition, SaslFailure};
-use crate::stream::{Action, ClientCertificate, ResumeRefused, Security, Stream, TlsFacts};
+use crate::stream::{
+    Action, Bound, ClientCertificate, Management, ResumeRefused, Resumed, Security, SessionWishes, Stream, TlsFacts,
+};
+use crate::xml::ns;
 use wire::{Progress, Wire};
 
 /// How a connection begins.
@@ -124,8 +127,12 @@ async fn secure(
         Some(der) if host.is_bridge_certificate(der) => ClientCertificate::Bridge,
         Some(_) => ClientCertificate::Other,
     };
-    let facts =
-        TlsFacts { exporter: stream.exporter(), server_end_point: stream.server_end_point(), client_certificate };
+    let facts = TlsFacts {
+        exporter: stream.exporter(),
+        server_end_point: stream.server_end_point(),
+        client_certificate,
+        version: stream.version().number(),
+    };
     Ok((transport, facts, peer))
 }
 
@@ -179,16 +186,18 @@ impl Connection {
         }
         match progress.item {
             Some(Outgoing::Bound(outcome)) => {
-                if let Ok(jid) = &outcome {
-                    self.log_bound(jid, "bound");
+                if let Ok(bound) = &outcome {
+                    self.managed |= bound.inline.iter().any(|answer| answer.is("enabled", ns::SM));
+                    self.log_bound(&bound.jid, "bound");
                 }
-                self.stream.bound(outcome);
+                self.stream.bound(outcome.map(|router::Bound { jid, inline }| Bound { jid, inline }));
             }
             Some(Outgoing::Resumed(outcome)) => {
-                if let Ok(jid) = &outcome {
+                if let Ok(resumed) = &outcome {
                     self.managed = true;
-                    self.log_bound(jid, "resumed");
+                    self.log_bound(&resumed.jid, "resumed");
                 }
+                let outcome = outcome.map(|router::Resumed { jid, h }| Resumed { jid, h });
                 self.stream.resumed(outcome.map_err(|h| ResumeRefused { h }));
             }
             Some(Outgoing::Close(error)) => self.stream.close(error),
@@ -260,25 +269,36 @@ impl Connection {
                 let answer = self.verify_external(authzid.as_ref()).await;
                 self.stream.authenticated(answer);
             }
+            Action::VerifyToken(proof) => {
+                // Nobody guesses a token: an attack on the account's password does not lock its own devices out.
+                let answer = match self.host.may_attempt(&self.peer, None) {
+                    Ok(()) => self.host.verify_token(*proof).await,
+                    Err(failure) => Err(failure),
+                };
+                self.stream.token_verified(answer);
+            }
+            Action::IssueToken { account, client, mechanism } => {
+                let token = self.host.issue_token(&account, client, mechanism).await;
+                self.stream.token_issued(token);
+            }
             Action::SaslAttemptFailed { account } => self.host.attempt_failed(&self.peer, account.as_ref()),
             Action::Register(request) => {
                 let reply = self.host.register(&self.peer, request).await;
                 self.stream.registration_reply(reply);
             }
-            Action::Bind { account, resource } => self.bind(account, resource).await,
+            Action::Bind { account, resource, wishes } => self.bind(account, resource, wishes).await,
             Action::Resume { account, token, h } => {
                 self.leave_strangers();
                 self.host.tell(Event::Resume { connection: id, account, token, h }).await;
             }
-            Action::EnableSm { resume, max_secs } => {
+            Action::EnableSm(wish) => {
                 self.managed = true;
-                let resumption = resume.then(|| self.resumption(max_secs));
+                let resumption = self.resumption(wish);
                 self.host.tell(Event::EnableStreamManagement { connection: id, resumption }).await;
             }
             Action::AckRequest => self.host.tell(Event::AckRequest(id)).await,
             Action::Ack { h } => self.host.tell(Event::Ack { connection: id, h }).await,
-            // XEP-0352 is not offered; what a client says of it does no harm.
-            Action::Csi { .. } => {}
+            Action::Csi { active } => self.host.tell(Event::ClientState { connection: id, active }).await,
             Action::Stanza(stanza) => {
                 self.stanzas_in += 1;
                 self.host.tell(Event::Stanza { connection: id, stanza }).await;
@@ -315,7 +335,7 @@ impl Connection {
         Ok(())
     }
 
-    async fn bind(&mut self, account: BareJid, resource: Option<String>) {
+    async fn bind(&mut self, account: BareJid, resource: Option<String>, wishes: SessionWishes) {
         self.leave_strangers();
         // RFC 6120 §7.6: without a wish the server makes one up that nobody can guess.
         let wished = resource.and_then(|resource| account.with_resource(&resource).ok());
@@ -323,8 +343,13 @@ impl Connection {
             Some(jid) => Ok(jid),
             None => account.with_resource(&token(&self.host.random())),
         };
+        let start = SessionStart {
+            management: wishes.management.map(|wish| self.resumption(wish)),
+            carbons: wishes.carbons,
+            inactive: wishes.inactive,
+        };
         match jid {
-            Ok(jid) => self.host.tell(Event::Bind { connection: self.id, jid }).await,
+            Ok(jid) => self.host.tell(Event::Bind { connection: self.id, jid, start }).await,
             Err(error) => log::error!("c{} a resource made here is none: {error}", self.id.0),
         }
     }
@@ -336,9 +361,12 @@ impl Connection {
         self.bound = true;
     }
 
-    fn resumption(&self, max_secs: Option<u32>) -> Resumption {
-        let wished = max_secs.map_or(self.host.resume_patience(), |secs| Duration::from_secs(secs.into()));
-        Resumption { token: token(&self.host.random()), patience: wished.min(limits::RESUME_MAX) }
+    fn resumption(&self, wish: Management) -> Option<Resumption> {
+        if !wish.resume {
+            return None;
+        }
+        let wished = wish.max_secs.map_or(self.host.resume_patience(), |secs| Duration::from_secs(secs.into()));
+        Some(Resumption { token: token(&self.host.random()), patience: wished.min(limits::RESUME_MAX) })
     }
 
     fn log_bound(&self, jid: &FullJid, what: &str) {

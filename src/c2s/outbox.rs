@@ -6,17 +6,17 @@ use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::task::{Context, Poll, Waker};
 
-use crate::jid::FullJid;
 use crate::limits;
+use crate::router::{Bound, Resumed};
 use crate::stanza::{StanzaError, StreamError};
 
 /// What the router tells a connection.
 #[derive(Debug)]
 pub enum Outgoing {
     /// The answer to its bind.
-    Bound(Result<FullJid, StanzaError>),
+    Bound(Result<Bound, StanzaError>),
     /// The answer to its resume; refused with the stanzas the old session had handled, if known.
-    Resumed(Result<FullJid, Option<u32>>),
+    Resumed(Result<Resumed, Option<u32>>),
     /// Text to write; report the number once it is written.
     Text(Arc<str>, Option<u64>),
     /// End the stream.

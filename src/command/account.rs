@@ -35,7 +35,12 @@ enum AccountCommand {
 
 /// Make an account with a password. It need not be a telephone number's.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "add")]
+#[argh(
+    subcommand,
+    name = "add",
+    example = "Ask for the password on the terminal:\n  {command_name} alice@example.org",
+    example = "Take it from another program:\n  pwgen 16 1 | {command_name} alice@example.org --password-file -"
+)]
 struct Add {
     /// the account's address, such as alice@example.org
     #[argh(positional)]
@@ -53,7 +58,12 @@ struct Add {
 
 /// List all accounts.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "list")]
+#[argh(
+    subcommand,
+    name = "list",
+    example = "{command_name} --config /etc/kontalk-node/node.toml",
+    example = "For a script:\n  {command_name} --json"
+)]
 struct List {
     /// print JSON
     #[argh(switch)]
@@ -68,7 +78,7 @@ struct List {
 
 /// Show one account.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "show")]
+#[argh(subcommand, name = "show", example = "{command_name} alice@example.org")]
 struct Show {
     /// the account's address
     #[argh(positional)]
@@ -86,7 +96,7 @@ struct Show {
 
 /// Set an account's password. Its key, if it has one, stays.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "set-password")]
+#[argh(subcommand, name = "set-password", example = "{command_name} alice@example.org --password-file alice.txt")]
 struct SetPassword {
     /// the account's address
     #[argh(positional)]
@@ -104,7 +114,7 @@ struct SetPassword {
 
 /// Remove an account with its roster, messages and key. Its contacts are told.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "remove")]
+#[argh(subcommand, name = "remove", example = "{command_name} alice@example.org")]
 struct Remove {
     /// the account's address
     #[argh(positional)]

@@ -31,7 +31,7 @@ enum KeyCommand {
 
 /// Print the fingerprint of the server key: the node's name in the network.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "fingerprint")]
+#[argh(subcommand, name = "fingerprint", example = "{command_name} --config /etc/kontalk-node/node.toml")]
 struct Fingerprint {
     /// the node's data directory
     #[argh(option)]
@@ -43,7 +43,12 @@ struct Fingerprint {
 
 /// Write the public half of the server key to standard output, binary as it is certified with; secret parts never leave.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "export")]
+#[argh(
+    subcommand,
+    name = "export",
+    example = "Give it to GnuPG:\n  {command_name} | gpg --import",
+    example = "For a web page:\n  {command_name} --armor > node.asc"
+)]
 struct Export {
     /// the node's data directory
     #[argh(option)]

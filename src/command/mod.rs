@@ -48,7 +48,7 @@ enum Subcommand {
 
 /// Print the version.
 #[derive(FromArgs)]
-#[argh(subcommand, name = "version")]
+#[argh(subcommand, name = "version", example = "{command_name}")]
 struct Version {}
 
 /// Runs what the arguments say.

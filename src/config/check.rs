@@ -35,6 +35,9 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
             Err(_) => document.object(&found, "no log level", "off, error, warn, info, debug or trace"),
         }
     }
+    if let Some(found) = document.number("archive.days", 0..=3650) {
+        config.archive.ttl = Duration::from_secs(u64::from(found.value) * 86_400);
+    }
     limits(document, &mut config.limits);
     finish(document, config)
 }
@@ -340,6 +343,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "registration.codes_per_day_max", example: "2000" },
     Key { path: "sms.via", example: "\"terminal\"" },
     Key { path: "log.level", example: "\"info\"" },
+    Key { path: "archive.days", example: "7" },
     Key { path: "limits.offline_messages_max", example: "5000" },
     Key { path: "limits.offline_days", example: "7" },
     Key { path: "limits.resume_secs", example: "600" },

@@ -3,6 +3,7 @@
 //! serde stops at the first fault; an operator who is told all at once edits once. So the parsed table is walked by hand, and
 //! each value brings its place in the text.
 
+use std::collections::BTreeSet;
 use std::ops::{Range, RangeInclusive};
 
 use toml::de::{DeInteger, DeTable, DeValue};
@@ -34,7 +35,9 @@ pub(super) struct Document<'t> {
     problems: Vec<Problem>,
     warnings: Vec<Problem>,
     /// Lines that are no TOML; what else they seem to hold is guessed, and nothing is said of it.
-    broken_lines: Vec<usize>,
+    broken_lines: BTreeSet<usize>,
+    /// Where each line but the first begins.
+    line_starts: Vec<usize>,
 }
 
 impl<'t> Document<'t> {
@@ -48,7 +51,8 @@ impl<'t> Document<'t> {
             known,
             problems: Vec::new(),
             warnings: Vec::new(),
-            broken_lines: Vec::new(),
+            broken_lines: BTreeSet::new(),
+            line_starts: text.match_indices('\n').map(|(at, _)| at + 1).filter(|at| *at < text.len()).collect(),
         };
         for error in errors {
             let line = error.span().map(|span| document.line_of(span.start));
@@ -256,8 +260,8 @@ impl<'t> Document<'t> {
     }
 
     fn line_of(&self, offset: usize) -> usize {
-        let before = self.text.as_bytes().get(..offset).unwrap_or(self.text.as_bytes());
-        1 + before.iter().filter(|byte| **byte == b'\n').count()
+        // What is missed at the end of the file is missed in its last line; behind that no editor goes.
+        1 + self.line_starts.partition_point(|start| *start <= offset)
     }
 }
 

@@ -35,7 +35,7 @@ pub fn read(path: &Path) -> Result<Config, Vec<Problem>> {
         Ok(text) => parse(&file, path.parent().unwrap_or(Path::new("")), &text),
         Err(error) => {
             let remedy = match error.kind() {
-                io::ErrorKind::NotFound => "`kontalk-node setup` writes one",
+                io::ErrorKind::NotFound => "`kontalk-node sample-config` prints one",
                 io::ErrorKind::PermissionDenied => "the user kontalk-node must be allowed to read it",
                 _ => "",
             };
@@ -73,6 +73,8 @@ pub struct Config {
     pub sms: Sms,
     /// `[log]`
     pub log: Log,
+    /// `[archive]`
+    pub archive: Archive,
     /// `[limits]`
     pub limits: Limits,
     /// What is allowed but doubtful; to be logged as warnings.
@@ -117,6 +119,7 @@ impl Config {
             },
             sms: Sms { via: SmsVia::Terminal },
             log: Log { level: LevelFilter::Info },
+            archive: Archive { ttl: limits::ARCHIVE_TTL },
             limits: Limits {
                 offline_messages_max: limits::OFFLINE_MESSAGES_MAX,
                 offline_ttl: limits::OFFLINE_TTL,
@@ -208,6 +211,13 @@ pub enum SmsVia {
 pub struct Log {
     /// `log.level`
     pub level: LevelFilter,
+}
+
+/// Messages that clients can read again. XEP-0313.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Archive {
+    /// `archive.days`: how long a message is kept; zero: none is.
+    pub ttl: Duration,
 }
 
 /// The limits an operator may want to change.

@@ -1,6 +1,6 @@
 //! What is wrong with a configuration, in words for the operator.
 
-use std::fmt;
+use std::fmt::{self, Write};
 
 /// One thing wrong, with the remedy.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,18 +22,29 @@ pub struct Problem {
 /// `node.toml:14: c2s.listen = "x": not an address (remedy: e.g. "[::]:5222")`
 impl fmt::Display for Problem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.file)?;
+        write!(f, "{}", OneLine(&self.file))?;
         if let Some(line) = self.line {
             write!(f, ":{line}")?;
         }
         if !self.key.is_empty() {
-            write!(f, ": {}", self.key)?;
+            write!(f, ": {}", OneLine(&self.key))?;
             if let Some(value) = &self.value {
-                write!(f, " = {value}")?;
+                write!(f, " = {}", OneLine(value))?;
             }
         }
-        write!(f, ": {}", self.text)?;
-        if self.remedy.is_empty() { Ok(()) } else { write!(f, " (remedy: {})", self.remedy) }
+        write!(f, ": {}", OneLine(&self.text))?;
+        if self.remedy.is_empty() { Ok(()) } else { write!(f, " (remedy: {})", OneLine(&self.remedy)) }
+    }
+}
+
+/// What was copied from a file may hold anything; a terminal shall neither obey it nor break the line.
+struct OneLine<'a>(&'a str);
+
+impl fmt::Display for OneLine<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0
+            .chars()
+            .try_for_each(|c| if c.is_control() { write!(f, "{}", c.escape_default()) } else { f.write_char(c) })
     }
 }
 

@@ -55,6 +55,7 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
         ("limits.unauthenticated_per_address_max = 300", "limits.unauthenticated_per_address_max = 300: more than limits.unauthenticated_max, which is for all together (remedy: a smaller number)".to_owned()),
+        ("archive.days = 3651", "archive.days = 3651: out of range (remedy: a number from 0 to 3650)".to_owned()),
         ("domain = \"b.example\"", "this is not TOML: duplicate key (remedy: texts stand in \"quotes\", lists in [brackets])".to_owned()),
     ] {
         let said = said(&format!("domain = \"a.example\"\n{line}\n"));
@@ -94,6 +95,34 @@ fn a_line_that_is_no_toml_hides_nothing_else() {
     assert!(said.iter().any(|line| line.starts_with("node.toml:3: c2s.listen = \"x\": not an address")), "{said:#?}");
     assert!(said.iter().any(|line| line.starts_with("node.toml:4: this is not TOML: ")), "{said:#?}");
     assert!(!said.iter().any(|line| line.contains("missing")), "{said:#?}");
+}
+
+#[test]
+fn what_is_open_at_the_end_of_the_file_is_told_of_its_last_line() {
+    for text in ["domain = \"a.example\"\nadmins = [\n", "domain = \"a.example\"\nadmins = [", "\n\nlog = {\n", ""] {
+        let lines = text.lines().count().max(1);
+        for problem in parsed(text).unwrap_err() {
+            assert!(problem.line.is_none_or(|line| line <= lines), "{problem}");
+        }
+    }
+}
+
+#[test]
+fn a_great_file_of_broken_lines_does_not_take_for_ever() {
+    // Looking for each line from the beginning of the file took the square of its length: minutes.
+    let problems = parsed(&"600\n".repeat(100_000)).unwrap_err();
+    assert_eq!(problems.len(), 100_000);
+    assert_eq!(problems.last().unwrap().line, Some(100_000));
+}
+
+#[test]
+fn control_characters_of_a_file_do_not_reach_the_terminal() {
+    let text =
+        "domain = \"a.example\"\n\"a\\nb\\u001b[2J\" = 1\n[registration]\nnumber_burst = \"\t\"\nsender = \"\u{7}\"\n";
+    let report = report(&parsed(text).unwrap_err());
+    assert!(report.contains("node.toml:2: a\\nb\\u{1b}[2J: there is no such key"), "{report}");
+    assert!(report.contains("node.toml:4: registration.number_burst = \"\\t\": "), "{report}");
+    assert!(!report.contains(|c: char| c.is_control() && c != '\n'), "{report:?}");
 }
 
 #[test]
@@ -238,6 +267,6 @@ fn a_file_that_is_not_there_is_a_problem_with_a_remedy() {
     let problems = read(Path::new("/nowhere/node.toml")).unwrap_err();
     assert_eq!(
         report(&problems),
-        "/nowhere/node.toml: the configuration cannot be read: No such file or directory (os error 2) (remedy: `kontalk-node setup` writes one)\n1 problem, nothing started."
+        "/nowhere/node.toml: the configuration cannot be read: No such file or directory (os error 2) (remedy: `kontalk-node sample-config` prints one)\n1 problem, nothing started."
     );
 }

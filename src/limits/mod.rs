@@ -43,6 +43,14 @@ pub const IDLE_BEFORE_PING: Duration = Duration::from_secs(300);
 pub const PING_TIMEOUT: Duration = Duration::from_secs(60);
 /// Authentication attempts on one stream, RFC 6120 §6.4.5 wants 2 to 5.
 pub const SASL_ATTEMPTS_PER_STREAM_MAX: u8 = 4;
+/// How long a login token is good (XEP-0484): a phone that was away for longer needs its password again.
+pub const TOKEN_TTL: Duration = Duration::from_secs(28 * 24 * 3600);
+/// A token that is older is replaced when it is used: one write a week and client.
+pub const TOKEN_ROTATE_AFTER: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Clients of one account that have a token; one more makes the longest unused one forget its own. 32 × about 100 bytes on disk.
+pub const TOKEN_CLIENTS_MAX: usize = 32;
+/// Bytes of the tag that a client puts before its resource (XEP-0386).
+pub const BIND_TAG_BYTES_MAX: usize = 128;
 /// Registration requests on one stream before authentication.
 pub const REGISTRATION_REQUESTS_PER_STREAM_MAX: u8 = 10;
 
@@ -89,6 +97,45 @@ pub const OFFLINE_BYTES_MAX: usize = 16 * 1024 * 1024;
 pub const OFFLINE_BATCH_MAX: usize = 256;
 /// How long a message waits for its receiver.
 pub const OFFLINE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+
+/// Nodes of one account (XEP-0163). Old OMEMO clients make one for each device that ever was.
+pub const PEP_NODES_MAX: u32 = 256;
+/// Items of one node; what `max_items` means by `max`. A client keeps one for each chat or room.
+pub const PEP_ITEMS_PER_NODE_MAX: u32 = 1024;
+/// Bytes of all items of one account, with its vCard and its private data.
+pub const PEP_BYTES_MAX: u64 = 4 * 1024 * 1024;
+/// Bytes of the name of a node or an item, or of a node's title.
+pub const PEP_NAME_BYTES_MAX: usize = 512;
+/// Members and outcasts of one node.
+pub const PEP_AFFILIATIONS_MAX: usize = 64;
+/// Bytes of items in one answer; who wants more asks for the rest by name.
+pub const PEP_REPLY_BYTES_MAX: usize = 1024 * 1024;
+/// Last items that one resource is sent when it comes: half of what its outbox holds.
+pub const LAST_ITEMS_MAX: usize = 512;
+/// Bytes of the same.
+pub const LAST_ITEMS_BYTES_MAX: usize = 1024 * 1024;
+/// Capabilities that are remembered (XEP-0115): 1,024 × usually 300 bytes, at most 4 KiB.
+pub const CAPS_ENTRIES_MAX: usize = 1024;
+/// Bytes of the nodes that one client wants to hear of.
+pub const CAPS_NOTIFY_BYTES_MAX: usize = 4 * 1024;
+/// Clients asked for their capabilities that have not answered yet.
+pub const CAPS_QUERIES_MAX: usize = 256;
+/// How long the archive keeps a message, unless the configuration says otherwise.
+pub const ARCHIVE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Values of one account's archive, 4 to 16 KiB of messages each; the oldest go.
+pub const ARCHIVE_VALUES_MAX: usize = 4096;
+/// Archived messages given for one query.
+pub const ARCHIVE_PAGE_MAX: usize = 100;
+/// Bytes of one page; it ends with the message that reaches them.
+pub const ARCHIVE_PAGE_BYTES_MAX: usize = 1024 * 1024;
+/// Addresses in both lists of one account's archiving preferences.
+pub const ARCHIVE_PREFERENCES_MAX: usize = 200;
+/// Bytes of the same.
+pub const ARCHIVE_PREFERENCES_BYTES_MAX: usize = 16 * 1024;
+/// Ids that one query of the archive may name.
+pub const ARCHIVE_QUERY_IDS_MAX: usize = 100;
+/// Bytes of unacknowledged stanzas that a session may take along into the node's next life.
+pub const KEPT_SESSION_BYTES_MAX: usize = 512 * 1024;
 
 /// How long a code is good.
 pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);

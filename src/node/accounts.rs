@@ -6,6 +6,7 @@ use super::login::encode;
 use super::random::random_bytes;
 use crate::jid::{BareJid, JidError};
 use crate::router::Ticket;
+use crate::services::COMPONENTS;
 use crate::stanza::Timestamp;
 use crate::store::{Account, Departed, Store, StoreError};
 use crate::stream::{DEFAULT_ITERATIONS, Password, PasswordError, SALT_BYTES, ScramKeys};
@@ -40,6 +41,8 @@ pub enum AccountFault {
     OtherDomain(String),
     /// An account has a part before the @.
     NoLocalpart,
+    /// The name is one of the node's services.
+    Reserved,
     /// The keys made of the password cannot be kept.
     Encoding,
 }
@@ -56,6 +59,7 @@ impl std::fmt::Display for AccountFault {
             AccountFault::NoLocalpart => {
                 f.write_str("an account has a name before the @ (remedy: e.g. alice@example.org)")
             }
+            AccountFault::Reserved => f.write_str("the name belongs to a service of the node (remedy: another name)"),
             AccountFault::Encoding => f.write_str("the password's keys cannot be encoded"),
         }
     }
@@ -73,6 +77,9 @@ impl From<StoreError> for AccountFault {
 pub(super) fn check_address(address: &BareJid, domain: &BareJid) -> Result<(), AccountFault> {
     if address.localpart().is_none() {
         return Err(AccountFault::NoLocalpart);
+    }
+    if address.localpart().is_some_and(|name| COMPONENTS.contains(&name)) {
+        return Err(AccountFault::Reserved);
     }
     if address.domainpart() != domain.domainpart() {
         return Err(AccountFault::OtherDomain(domain.to_string()));

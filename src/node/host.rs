@@ -1,21 +1,27 @@
 //! The node as its connections see it: one value that hands each question to whoever answers it.
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::desk::own_caps;
 use super::hub::{Inbox, Input};
-use super::login::Logins;
+use super::login::{Logins, lasting_secret};
 use super::random::random_bytes;
 use super::registration::Registrations;
+use super::tokens::Tokens;
+use crate::account::Parking;
 use crate::c2s::{Answer, Host, Outbox, Peer};
 use crate::config::Config;
 use crate::jid::BareJid;
 use crate::net::{OwnCertificate, ServerTls};
 use crate::pgp::{self, Fingerprint, ServerKey};
-use crate::router::{ConnectionId, Event};
+use crate::router::{ConnectionId, Event, SESSION_START_FEATURES};
+use crate::services::CAPS_NODE;
 use crate::stanza::{SaslFailure, Stanza};
 use crate::store::Store;
-use crate::stream::{Password, ScramKeys, StreamConfig};
+use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
+use crate::xml::{Element, ns};
+use zeroize::Zeroizing;
 
 pub(super) struct NodeHost {
     stream_config: Arc<StreamConfig>,
@@ -23,6 +29,7 @@ pub(super) struct NodeHost {
     certificate: Arc<OwnCertificate>,
     server_key: Arc<ServerKey>,
     logins: Logins,
+    tokens: Tokens,
     registrations: Registrations,
     inbox: Inbox,
 }
@@ -31,20 +38,30 @@ impl NodeHost {
     pub(super) fn new(
         config: &Config,
         store: Store,
-        server_key: ServerKey,
+        server_key: Arc<ServerKey>,
+        token_secret: Zeroizing<[u8; 32]>,
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
+        parking: Arc<Mutex<Parking>>,
     ) -> NodeHost {
-        let server_key = Arc::new(server_key);
         NodeHost {
             stream_config: Arc::new(StreamConfig {
                 domain: config.domain.clone(),
                 registration: config.registration.enabled,
+                inline: SESSION_START_FEATURES,
+                resource_secret: lasting_secret(&store, "resources"),
+                caps: Some(
+                    Element::new("c", ns::CAPS)
+                        .with("hash", "sha-1")
+                        .with("node", CAPS_NODE)
+                        .with("ver", own_caps(config)),
+                ),
             }),
             resume_patience: config.limits.resume,
             certificate,
             logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
-            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone()),
+            tokens: Tokens::new(token_secret, store.clone()),
+            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking),
             server_key,
             inbox,
         }
@@ -102,6 +119,19 @@ impl Host for NodeHost {
         authzid: Option<&'a BareJid>,
     ) -> Answer<'a, Result<BareJid, SaslFailure>> {
         Box::pin(self.logins.external(peer, authzid))
+    }
+
+    fn verify_token<'a>(&'a self, proof: TokenProof) -> Answer<'a, Result<TokenVerdict, SaslFailure>> {
+        Box::pin(self.tokens.verify(proof))
+    }
+
+    fn issue_token<'a>(
+        &'a self,
+        account: &'a BareJid,
+        client: ClientId,
+        mechanism: HashedToken,
+    ) -> Answer<'a, Option<IssuedToken>> {
+        Box::pin(self.tokens.issue(account, client, mechanism))
     }
 
     fn register<'a>(&'a self, peer: &'a Peer, request: Stanza) -> Answer<'a, Stanza> {

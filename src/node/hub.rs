@@ -9,7 +9,6 @@ use smol::future::FutureExt;
 use super::clock;
 use super::desk::Desk;
 use crate::c2s::{Outbox, Outgoing};
-use crate::config::Config;
 use crate::jid::BareJid;
 use crate::limits;
 use crate::router::{Action, ConnectionId, Event, Router, Ticket};
@@ -95,12 +94,12 @@ enum Wake {
 }
 
 impl Hub {
-    pub(super) fn new(router: Router<Store>, store: Store, config: &Config) -> (Hub, Inbox) {
+    pub(super) fn new(router: Router<Store>, store: Store, desk: Desk) -> (Hub, Inbox) {
         let (sender, inbox) = bounded(limits::ROUTER_INBOX_MAX);
         let hub = Hub {
             router,
             durable: store.take_durable_events(),
-            desk: Desk::new(config, store.clone()),
+            desk,
             store,
             inbox,
             outboxes: HashMap::new(),
@@ -215,11 +214,24 @@ impl Hub {
             Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
             Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
             Action::Serve(request) => {
-                let handled = self.desk.handle(&request, clock().wall);
+                let handled = self.desk.handle(&request, clock().wall, &self.router);
                 self.follow_up.extend(handled.stanzas.into_iter().map(|stanza| match handled.after {
                     None => Event::FromServer(stanza),
                     Some(ticket) => Event::FromServerWhenDurable(ticket, stanza),
                 }));
+                self.follow_up.extend(self.desk.take_follow_up());
+            }
+            Action::Reply(answer) => {
+                let stanzas = self.desk.replied(&answer, &self.router);
+                self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
+            }
+            Action::Arrived(watcher) => {
+                let stanzas = self.desk.arrived(&watcher);
+                self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
+            }
+            Action::NowSees { viewer, account } => {
+                let stanzas = self.desk.now_sees(&self.router, &viewer, &account);
+                self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
             }
             Action::Remote(stanza) => self.refuse_remote(&stanza),
             Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {

@@ -1,4 +1,5 @@
-//! The server key's file: made on first start, read ever after, never overwritten.
+//! The files of the node's own secrets: the server key, and what login tokens are made of. Made on first start, read ever after,
+//! never overwritten.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -6,13 +7,18 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use zeroize::Zeroizing;
+
+use super::random::random_bytes;
 use crate::pgp::{ServerKey, ServerKeyError};
 use crate::stanza::Timestamp;
 
-/// Why there is no server key.
+/// Why there is no server key, or no secret.
 #[derive(Debug)]
 pub enum IdentityFault {
-    /// The file cannot be read or written.
+    /// There is no server key: no node ever ran on this directory.
+    Absent(PathBuf),
+    /// A file cannot be read or written.
     File(PathBuf, io::Error),
     /// The file holds no usable key.
     Key(PathBuf, ServerKeyError),
@@ -23,9 +29,14 @@ pub enum IdentityFault {
 impl fmt::Display for IdentityFault {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
+            IdentityFault::Absent(path) => write!(
+                f,
+                "there is no server key {} yet (remedy: start the node once, which makes it, or name its data directory with --data)",
+                path.display()
+            ),
             IdentityFault::File(path, error) => write!(
                 f,
-                "the server key {} cannot be used: {error} (remedy: it must belong to the user that runs the node)",
+                "{} cannot be used: {error} (remedy: it must belong to the user that runs the node)",
                 path.display()
             ),
             IdentityFault::Key(path, error) => write!(
@@ -48,7 +59,8 @@ impl std::error::Error for IdentityFault {}
 pub(super) fn open(data_dir: &Path, domain: &str, now: Timestamp) -> Result<ServerKey, IdentityFault> {
     if !data_dir.join(FILE_NAME).exists() {
         let key = ServerKey::generate(domain, now).map_err(|e| IdentityFault::Key(data_dir.join(FILE_NAME), e))?;
-        write(data_dir, &key).map_err(|error| IdentityFault::File(data_dir.join(FILE_NAME), error))?;
+        write(data_dir, FILE_NAME, &key.to_secret_bytes())
+            .map_err(|error| IdentityFault::File(data_dir.join(FILE_NAME), error))?;
         log::info!("made the server key {}", key.fingerprint());
         return Ok(key);
     }
@@ -62,19 +74,41 @@ pub(super) fn open(data_dir: &Path, domain: &str, now: Timestamp) -> Result<Serv
 /// Reads the key of a data directory; the node need not run.
 pub fn read_server_key(data_dir: &Path) -> Result<ServerKey, IdentityFault> {
     let path = data_dir.join(FILE_NAME);
-    let bytes = fs::read(&path).map_err(|error| IdentityFault::File(path.clone(), error))?;
+    let bytes = fs::read(&path).map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => IdentityFault::Absent(path.clone()),
+        _ => IdentityFault::File(path.clone(), error),
+    })?;
     let bytes = zeroize::Zeroizing::new(bytes);
     ServerKey::from_bytes(&bytes).map_err(|error| IdentityFault::Key(path, error))
 }
 
+/// What login tokens are made of (`stream::token_text`), beside the database so that the database alone lets nobody in. Losing it
+/// does little harm: clients fall back to their password once. A file that will not do is therefore replaced.
+pub(super) fn token_secret(data_dir: &Path) -> Result<Zeroizing<[u8; 32]>, IdentityFault> {
+    let path = data_dir.join(TOKEN_SECRET);
+    let fault = |error| IdentityFault::File(path.clone(), error);
+    match fs::read(&path).map(Zeroizing::new) {
+        Ok(bytes) => match <[u8; 32]>::try_from(bytes.as_slice()) {
+            Ok(secret) => return Ok(Zeroizing::new(secret)),
+            Err(_) => log::warn!("{} is spoilt and made anew; clients must log in by password once", path.display()),
+        },
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {}
+        Err(error) => return Err(fault(error)),
+    }
+    let secret = Zeroizing::new(random_bytes());
+    write(data_dir, TOKEN_SECRET, secret.as_slice()).map_err(fault)?;
+    Ok(secret)
+}
+
 /// Written beside, synced, and only then put in place: a power cut leaves no key or a whole one.
-fn write(data_dir: &Path, key: &ServerKey) -> io::Result<()> {
-    let (path, fresh) = (data_dir.join(FILE_NAME), data_dir.join("server-key.new"));
+fn write(data_dir: &Path, name: &str, secret: &[u8]) -> io::Result<()> {
+    let (path, fresh) = (data_dir.join(name), data_dir.join(format!("{name}.new")));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
-    file.write_all(&key.to_secret_bytes())?;
+    file.write_all(secret)?;
     file.sync_all()?;
     fs::rename(&fresh, &path)?;
     File::open(data_dir)?.sync_all()
 }
 
 const FILE_NAME: &str = "server-key.pgp";
+const TOKEN_SECRET: &str = "login-tokens.key";

@@ -34,11 +34,7 @@ struct Throttle {
 
 impl Logins {
     pub(super) fn new(domain: BareJid, store: Store, server_key: Arc<ServerKey>) -> Logins {
-        let fresh = random_bytes();
-        let decoy_secret = store.secret("scram-decoys", &fresh).unwrap_or_else(|error| {
-            log::warn!("unknown accounts look different after the next restart: {error}");
-            fresh
-        });
+        let decoy_secret = lasting_secret(&store, "scram-decoys");
         let throttle = Throttle {
             networks: Buckets::new(limits::THROTTLE_ENTRIES_MAX, NETWORK_BURST, NETWORK_REFILL),
             accounts: Buckets::new(limits::THROTTLE_ENTRIES_MAX, ACCOUNT_BURST, ACCOUNT_REFILL),
@@ -180,6 +176,15 @@ struct Judged {
     news: Option<Vec<u8>>,
 }
 
+/// A secret of the node's own that a restart does not change, if the store can keep it.
+pub(super) fn lasting_secret(store: &Store, name: &str) -> [u8; 32] {
+    let fresh = random_bytes();
+    store.secret(name, &fresh).unwrap_or_else(|error| {
+        log::warn!("the secret {name} will be another one after the next restart: {error}");
+        fresh
+    })
+}
+
 /// SCRAM keys as the store keeps them.
 pub(super) fn encode(keys: &ScramKeys) -> Option<Credentials> {
     postcard::to_allocvec(keys).ok().map(Credentials::new)
@@ -189,7 +194,7 @@ fn decode(credentials: &Credentials) -> Option<ScramKeys> {
     postcard::from_bytes(credentials.as_bytes()).ok()
 }
 
-fn refused() -> SaslFailure {
+pub(super) fn refused() -> SaslFailure {
     SaslFailure::new(SaslCondition::NotAuthorized)
 }
 
@@ -197,7 +202,7 @@ fn temporary() -> SaslFailure {
     SaslFailure::new(SaslCondition::TemporaryAuthFailure)
 }
 
-fn fault(error: &StoreError) -> SaslFailure {
+pub(super) fn fault(error: &StoreError) -> SaslFailure {
     log::error!("a login fails: {error}");
     temporary()
 }

@@ -27,6 +27,7 @@ mod login;
 mod random;
 mod registration;
 mod signals;
+mod tokens;
 mod worker;
 
 pub use identity::{IdentityFault, read_server_key};
@@ -37,12 +38,13 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant, SystemTime};
 
 use smol::Executor;
 use smol::future::FutureExt;
 
+use crate::account::Parking;
 use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::router::{Now, Router};
@@ -50,6 +52,7 @@ use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
 use connections::{Connections, Entrance};
 use control::ControlFault;
+use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
 use signals::Signal;
@@ -111,9 +114,11 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
     }
     make_data_dir(&config.data_dir)?;
     let store = Store::open(&config.data_dir.join("store")).map_err(NodeFault::Store)?;
+    store.set_offline_limits(config.limits.offline_messages_max, config.limits.offline_ttl);
     let now = SystemTime::now();
     let server_key = identity::open(&config.data_dir, config.domain.as_str(), Timestamp::from_system(now))
         .map_err(NodeFault::Identity)?;
+    let token_secret = identity::token_secret(&config.data_dir).map_err(NodeFault::Identity)?;
     let source = match &config.tls {
         Some(files) => CertificateSource::Files { certificate: files.certificate.clone(), key: files.key.clone() },
         None => CertificateSource::SelfMade { dir: config.data_dir.clone() },
@@ -121,7 +126,15 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
     let certificate = OwnCertificate::open(source, config.domain.as_str(), now).map_err(NodeFault::Certificate)?;
     let certificate = Arc::new(certificate);
     let executor: &'static Executor<'static> = Box::leak(Box::new(Executor::new()));
-    smol::block_on(executor.run(serve(executor, config, store, server_key, certificate, announce, begun)))
+    smol::block_on(executor.run(serve(
+        executor,
+        config,
+        store,
+        (server_key, token_secret),
+        certificate,
+        announce,
+        begun,
+    )))
 }
 
 /// All that `serve` starts ends when it returns.
@@ -130,7 +143,7 @@ async fn serve(
     executor: &'static Executor<'static>,
     config: &Config,
     store: Store,
-    server_key: crate::pgp::ServerKey,
+    (server_key, token_secret): (crate::pgp::ServerKey, zeroize::Zeroizing<[u8; 32]>),
     certificate: Arc<OwnCertificate>,
     announce: &mut dyn Write,
     begun: Instant,
@@ -144,9 +157,16 @@ async fn serve(
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
         .collect();
 
-    let router = Router::new(config.domain.clone(), store.clone(), clock());
-    let (hub, inbox) = Hub::new(router, store.clone(), config);
-    let host = Arc::new(NodeHost::new(config, store.clone(), server_key, certificate.clone(), inbox.clone()));
+    let mut router = Router::new(config.domain.clone(), store.clone(), clock());
+    store.set_archive_ttl(config.archive.ttl);
+    router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
+    let server_key = Arc::new(server_key);
+    let parking = Arc::new(Mutex::new(Parking::default()));
+    let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
+    let (hub, inbox) = Hub::new(router, store.clone(), desk);
+    let host =
+        NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking);
+    let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();
     let control = control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, begun);
@@ -216,6 +236,11 @@ async fn housekeep(store: Store, certificate: Arc<OwnCertificate>) {
                 && let Err(error) = store.expire_offline(Timestamp::from_system(now))
             {
                 log::error!("messages that waited too long are not removed: {error}");
+            }
+            if minute % 60 == 0
+                && let Err(error) = store.expire_archives(Timestamp::from_system(now))
+            {
+                log::error!("archived messages that are too old are not removed: {error}");
             }
         })
         .await;

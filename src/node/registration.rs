@@ -6,7 +6,9 @@ use std::time::{Instant, SystemTime};
 use super::hub::Inbox;
 use super::random::random_bytes;
 use super::worker::work;
-use crate::account::{Brand, CodeForm, PhoneForm, Policy, Rate, Refusal, Registrar, Request, Verdict};
+use crate::account::{
+    Brand, CodeForm, Parking, PhoneForm, Policy, Rate, Refusal, Registrar, Request, Token, Verdict, fetched,
+};
 use crate::c2s::Peer;
 use crate::config::{self, Config, SmsVia};
 use crate::jid::BareJid;
@@ -20,6 +22,7 @@ use crate::xml::Element;
 
 pub(super) struct Registrations {
     registrar: Mutex<Registrar>,
+    parking: Arc<Mutex<Parking>>,
     sender: Arc<dyn SmsSender>,
     domain: BareJid,
     store: Store,
@@ -28,12 +31,19 @@ pub(super) struct Registrations {
 }
 
 impl Registrations {
-    pub(super) fn new(config: &Config, store: Store, server_key: Arc<ServerKey>, inbox: Inbox) -> Registrations {
+    pub(super) fn new(
+        config: &Config,
+        store: Store,
+        server_key: Arc<ServerKey>,
+        inbox: Inbox,
+        parking: Arc<Mutex<Parking>>,
+    ) -> Registrations {
         let sender: Arc<dyn SmsSender> = match config.sms.via {
             SmsVia::Terminal => Arc::new(TerminalSender::stdout()),
         };
         log::info!("codes go out by {}", sender.describe());
         Registrations {
+            parking,
             registrar: Mutex::new(Registrar::new(policy(config), random_bytes())),
             sender,
             domain: config.domain.clone(),
@@ -50,6 +60,7 @@ impl Registrations {
             Ok(Request::Instructions) => Ok(self.registrar().instructions()),
             Ok(Request::Phone(form)) => self.phone(peer, &form).await,
             Ok(Request::Code(form)) => self.code(peer, &form).await,
+            Ok(Request::Fetch(token)) => self.fetch(peer, &token),
             Ok(Request::Unsupported(error)) | Err(error) => Err(error),
         };
         let reply = match outcome {
@@ -131,6 +142,21 @@ impl Registrations {
             self.inbox.account_ended(address, departed.farewells).await;
         }
         Ok(self.registrar().certified_reply(&certified))
+    }
+
+    /// Kontalk private key transfer, the new device's side.
+    fn fetch(&self, peer: &Peer, token: &Token) -> Result<Element, StanzaError> {
+        let found =
+            self.parking.lock().unwrap_or_else(PoisonError::into_inner).fetch(Instant::now(), peer.address, token);
+        let (account, key) = found?;
+        let fingerprint = self.store.account(&account).map_err(fault)?.and_then(|account| account.fingerprint);
+        let ring = match fingerprint {
+            Some(fingerprint) => self.store.ring(&fingerprint).map_err(fault)?,
+            None => None,
+        };
+        let ring = ring.ok_or_else(|| Refusal::NotAuthorized.to_error())?;
+        log::info!("{} moved its key to another device", account.for_log());
+        Ok(fetched(&key, &ring))
     }
 
     fn registrar(&self) -> MutexGuard<'_, Registrar> {

@@ -12,8 +12,10 @@ impl<S: Storage> Router<S> {
     pub(super) fn iq_from_client(&mut self, id: SessionId, mut stanza: Stanza, debt: Option<Debt>) {
         let Some(own) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
         if stanza.to().is_none() {
-            // RFC 6120 §10.3.3: the node answers on behalf of the account.
-            stanza.set_to(Some(Jid::Bare(own.clone())));
+            // RFC 6120 §10.3.3: the node answers on behalf of the account. Kontalk's clients mean the node when they ask for
+            // a key without saying whose.
+            let of_node = stanza.payload().is_some_and(|p| p.is("pubkey", ns::KONTALK_PUBKEY));
+            stanza.set_to(Some(Jid::Bare(if of_node { self.domain.clone() } else { own.clone() })));
         }
         let for_own_account = stanza.to() == Some(&Jid::Bare(own));
         let payload = stanza.payload().map(|p| (p.name(), p.namespace()));
@@ -22,6 +24,8 @@ impl<S: Storage> Router<S> {
             Some(("blocklist" | "block" | "unblock", ns::BLOCKING)) if stanza.is_request() && for_own_account => {
                 self.blocking_iq(id, &stanza, debt);
             }
+            Some((_, ns::MAM)) if stanza.is_request() && for_own_account => self.archive_iq(id, &stanza, debt),
+            Some((_, ns::CARBONS)) if stanza.is_request() && for_own_account => self.carbons_iq(id, &stanza),
             _ => self.route(stanza, debt),
         }
     }
@@ -30,8 +34,10 @@ impl<S: Storage> Router<S> {
     pub(super) fn route_iq(&mut self, stanza: Stanza, to: &Jid, kind: IqType) {
         let full = match to {
             Jid::Full(full) if full.bare().localpart().is_some() => full,
-            // RFC 6121 §8.5.2.1.3: the node answers for a bare JID; results and errors to it are nobody's.
+            // RFC 6121 §8.5.2.1.3: the node answers for a bare JID; results and errors to it are nobody's,
             _ if matches!(kind, IqType::Get | IqType::Set) => return self.actions.push(Action::Serve(stanza)),
+            // but those to the domain may answer what the node itself asked.
+            Jid::Bare(domain) if *domain == self.domain => return self.actions.push(Action::Reply(stanza)),
             _ => return,
         };
         let blocked = stanza.from().is_some_and(|from| self.blocks(full.bare(), from));

@@ -81,6 +81,10 @@ impl Ledger {
         id
     }
 
+    pub(super) fn get(&self, id: ParcelId) -> Option<&Parcel> {
+        self.parcels.get(&id)
+    }
+
     pub(super) fn get_mut(&mut self, id: ParcelId) -> Option<&mut Parcel> {
         self.parcels.get_mut(&id)
     }

@@ -1,18 +1,54 @@
 //! Messages: to whom, and what happens when nobody is there. RFC 6121 §8.5, XEP-0160; Kontalk's offline rules.
 
+use std::collections::VecDeque;
 use std::sync::Arc;
 
+use super::archive::Incoming;
+use super::carbons::{Direction, is_copied, strip_forged_copies};
 use super::ledger::{Debt, Parcel, WhenDurable};
 use super::session::{Cargo, Draining, SessionId};
-use super::{OfflineId, Router, Storage, StorageFault};
+use super::stamps::{forget_stanza_ids_of, stanza_id_in, with_delay};
+use super::{OfflineId, OfflineMessage, Router, Storage, StorageFault};
+use crate::archive::ArchiveId;
 use crate::jid::{BareJid, Jid};
 use crate::limits;
-use crate::stanza::{MessageType, Stanza, StanzaCondition, StanzaError, Timestamp, delay};
-use crate::xml::{Element, ns, parse_document};
+use crate::stanza::{MessageType, Stanza, StanzaCondition, StanzaError};
+use crate::xml::{Element, ns};
 
 impl<S: Storage> Router<S> {
+    /// A client of ours says something: its account's archive and other sessions learn of it, then it goes its way.
+    pub(super) fn message_from_client(&mut self, mut stanza: Stanza, debt: Option<Debt>) {
+        let (Some(from), Some(to)) = (stanza.from_bare().cloned(), stanza.to().cloned()) else { return };
+        self.forget_own_delay_stamps(&mut stanza);
+        strip_forged_copies(&mut stanza);
+        forget_stanza_ids_of(&mut stanza, &from);
+        forget_stanza_ids_of(&mut stanza, to.bare());
+        // What one says to oneself is received, and one message in the archive.
+        if *to.bare() != from && !self.is_multicast(&stanza, &to) {
+            self.note_sent(&from, &stanza, debt);
+        }
+        self.route(stanza, debt);
+    }
+
+    /// For the archive and the other sessions of the account that sends it.
+    pub(super) fn note_sent(&mut self, from: &BareJid, stanza: &Stanza, debt: Option<Debt>) {
+        if !self.is_archived_or_copied(from, stanza) {
+            return;
+        }
+        let Some(text) = self.archive_sent(from, stanza, debt) else { return };
+        if is_copied(stanza) {
+            let cargo = if is_trifle(stanza) { Cargo::Trifle } else { Cargo::Copy };
+            for (session, copy) in self.copies(from, stanza, &text, Direction::Sent, &[]) {
+                self.send(session, copy, cargo);
+            }
+        }
+    }
+
     pub(super) fn route_message(&mut self, stanza: Stanza, to: &Jid, kind: MessageType, debt: Option<Debt>) {
         let account = to.bare();
+        if self.is_multicast(&stanza, to) {
+            return self.multicast(stanza, debt);
+        }
         if account.localpart().is_none() {
             // The node itself reads no messages.
             return self.bounce(&stanza, StanzaError::new(StanzaCondition::ServiceUnavailable));
@@ -24,12 +60,9 @@ impl<S: Storage> Router<S> {
         };
         let resource = to.full().filter(|_| reachable).and_then(|full| self.session_of(full));
         if let Some(session) = resource {
-            if self.is_draining(session) && is_kept(&stanza, kind) {
-                // It must not overtake what waited longer.
-                return self.keep(account, &stanza, debt);
-            }
             // RFC 6121 §8.5.3.1: a connected resource gets what is addressed to it.
-            return self.hand_out(account, &stanza, &[session], debt);
+            let incoming = self.accept(account, stanza, kind, debt);
+            return self.hand_out(account, incoming, &[session], debt);
         }
         match (to, kind) {
             // RFC 6121 §8.5.3.2.1: only chat messages go on to the other resources of the account.
@@ -43,38 +76,40 @@ impl<S: Storage> Router<S> {
             (_, MessageType::Error) => {}
             _ if !reachable => {}
             _ => {
-                let (draining, receivers): (Vec<_>, Vec<_>) =
-                    self.receiving_sessions(account).into_iter().partition(|id| self.is_draining(*id));
+                let incoming = self.accept(account, stanza, kind, debt);
+                let receivers = self.receiving_sessions(account);
                 if !receivers.is_empty() {
-                    self.hand_out(account, &stanza, &receivers, debt);
-                }
-                if (receivers.is_empty() || !draining.is_empty()) && is_kept(&stanza, kind) {
-                    self.keep(account, &stanza, debt);
+                    self.hand_out(account, incoming, &receivers, debt);
+                } else if incoming.kept {
+                    self.keep(account, &incoming, debt);
                 }
             }
         }
     }
 
-    fn is_draining(&self, id: SessionId) -> bool {
-        self.sessions.get(&id).is_some_and(|session| session.draining.is_some())
-    }
-
-    /// Sends a message to sessions of one account, as one parcel if it must not be lost.
-    fn hand_out(&mut self, account: &BareJid, stanza: &Stanza, sessions: &[SessionId], debt: Option<Debt>) {
-        let text: Arc<str> = stanza.to_text().into();
-        let kept = match stanza.kind() {
-            crate::stanza::Kind::Message(kind) => is_kept(stanza, kind),
-            _ => false,
+    /// Sends a message to sessions of one account and copies to others, as one parcel if it must not be lost.
+    fn hand_out(&mut self, account: &BareJid, incoming: Incoming, sessions: &[SessionId], debt: Option<Debt>) {
+        let copies = match incoming.copied {
+            true => self.copies(account, &incoming.stanza, &incoming.text, Direction::Received, sessions),
+            false => Vec::new(),
         };
-        if !kept {
+        if !incoming.kept {
+            let cargo = match incoming.trifle {
+                true => Cargo::Trifle,
+                false if is_event(&incoming.stanza) => Cargo::Event,
+                false => Cargo::Other,
+            };
             for session in sessions {
-                self.send(*session, text.clone(), Cargo::Other);
+                self.send(*session, incoming.text.clone(), cargo);
+            }
+            for (session, copy) in copies {
+                self.send(session, copy, cargo);
             }
             return;
         }
         let parcel = Parcel {
             account: account.clone(),
-            text,
+            text: incoming.text,
             stamp: self.now.wall,
             debt,
             holders: 0,
@@ -83,12 +118,12 @@ impl<S: Storage> Router<S> {
             stored: None,
         };
         self.owe(debt);
-        self.send_parcel(parcel, sessions);
+        self.send_parcel(parcel, sessions, copies);
     }
 
     /// Stores a message for an account that nobody is there for.
-    fn keep(&mut self, account: &BareJid, stanza: &Stanza, debt: Option<Debt>) {
-        let text = with_delay(&stanza.to_text(), &self.domain, self.now.wall);
+    fn keep(&mut self, account: &BareJid, incoming: &Incoming, debt: Option<Debt>) {
+        let text = with_delay(&incoming.text, &self.domain, self.now.wall);
         match self.storage.store_offline(account, &text, self.now.wall) {
             Ok((_, ticket)) => {
                 if let Some(debt) = debt {
@@ -96,13 +131,18 @@ impl<S: Storage> Router<S> {
                     self.when_durable(ticket, WhenDurable::Settle(debt));
                 }
             }
-            Err(fault) => self.bounce_fault(stanza, fault),
+            Err(fault) => self.bounce_fault(&incoming.stanza, fault),
         }
     }
 
-    /// Sends a parcel to sessions, which become its holders.
-    pub(super) fn send_parcel(&mut self, mut parcel: Parcel, sessions: &[SessionId]) {
-        parcel.holders = u16::try_from(sessions.len()).unwrap_or(u16::MAX);
+    /// Sends a parcel to sessions, and copies of it to others; all of them become its holders.
+    pub(super) fn send_parcel(
+        &mut self,
+        mut parcel: Parcel,
+        sessions: &[SessionId],
+        copies: Vec<(SessionId, Arc<str>)>,
+    ) {
+        parcel.holders = u16::try_from(sessions.len() + copies.len()).unwrap_or(u16::MAX);
         let text = match parcel.stored {
             // What went through the store says since when.
             Some(_) => with_delay(&parcel.text, &self.domain, parcel.stamp).into(),
@@ -112,11 +152,15 @@ impl<S: Storage> Router<S> {
             online.in_flight.insert(id);
         }
         let id = self.ledger.open(parcel, self.now.monotonic);
+        let copied: Vec<SessionId> = copies.iter().map(|(session, _)| *session).collect();
         for session in sessions {
             self.send(*session, text.clone(), Cargo::Parcel(id));
         }
+        for (session, copy) in copies {
+            self.send(session, copy, Cargo::Parcel(id));
+        }
         let waits = |s: &SessionId| self.sessions.get(s).is_some_and(|session| session.connection.is_none());
-        if sessions.iter().any(waits) {
+        if sessions.iter().chain(&copied).any(waits) {
             // A receiver whose connection is lost will not acknowledge soon.
             self.store_parcel(id);
         }
@@ -144,48 +188,77 @@ impl<S: Storage> Router<S> {
         if self.accounts.contains_key(account) { Ok(true) } else { self.storage.account_exists(account) }
     }
 
-    /// A client cannot stamp a delay in our name. XEP-0203 §4.
-    pub(super) fn forget_own_delay_stamps(&self, stanza: &mut Stanza) {
-        let domain = self.domain.as_str();
-        let forged = |child: &Element| child.is("delay", ns::DELAY) && child.attribute("from") == Some(domain);
-        if stanza.element().children().any(forged) {
-            stanza.element_mut().retain_children(|child| !forged(child));
+    /// Gives a session the messages that waited for its account, a batch at a time. RFC 6121 §8.5.2.2.1, XEP-0160 §3.
+    pub(super) fn give_offline(&mut self, id: SessionId, mut after: Option<OfflineId>) {
+        let Some(account) = self.sessions.get(&id).map(|s| s.jid.bare().clone()) else { return };
+        loop {
+            let batch = self.storage.offline(&account, self.now.wall, after, limits::OFFLINE_BATCH_MAX);
+            let mut messages = batch.unwrap_or_else(|fault| {
+                log::error!("stored messages of an account cannot be read: {fault}");
+                Vec::new()
+            });
+            let Some(last) = messages.last().map(|message| message.id) else { return self.drained(id) };
+            messages.sort_by_key(|message| message.stamp);
+            let in_flight = self.accounts.get(&account).map(|online| &online.in_flight);
+            messages.retain(|message| !in_flight.is_some_and(|ids| ids.contains(&message.id)));
+            self.forget_what_the_archive_told(id, &account, &mut messages);
+            if !messages.is_empty() {
+                return self.give_batch(id, &account, messages, last);
+            }
+            after = Some(last);
         }
     }
 
-    /// Gives a session the messages that waited for its account, a batch at a time. RFC 6121 §8.5.2.2.1, XEP-0160 §3.
-    pub(super) fn give_offline(&mut self, id: SessionId, after: Option<OfflineId>) {
+    fn give_batch(&mut self, id: SessionId, account: &BareJid, messages: Vec<OfflineMessage>, last: OfflineId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        session.draining = None;
-        let account = session.jid.bare().clone();
-        let batch = self.storage.offline(&account, self.now.wall, after, limits::OFFLINE_BATCH_MAX);
-        let mut messages = match batch {
-            Ok(messages) => messages,
-            Err(fault) => return log::error!("stored messages of an account cannot be read: {fault}"),
-        };
-        let Some(last) = messages.last().map(|message| message.id) else { return };
-        messages.sort_by_key(|message| message.stamp);
-        let in_flight =
-            |id: &OfflineId| self.accounts.get(&account).is_some_and(|online| online.in_flight.contains(id));
-        messages.retain(|message| !in_flight(&message.id));
-        if messages.is_empty() {
-            return self.give_offline(id, Some(last));
-        }
-        if let Some(session) = self.sessions.get_mut(&id) {
-            session.draining = Some(Draining { open: messages.len(), after: last });
+        match session.draining.as_mut() {
+            Some(draining) => (draining.open, draining.after) = (messages.len(), last),
+            None => {
+                let draining = Draining { open: messages.len(), after: last, behind: VecDeque::new() };
+                session.draining = Some(Box::new(draining));
+            }
         }
         for message in messages {
+            if let Some(online) = self.accounts.get_mut(account) {
+                online.in_flight.insert(message.id);
+            }
+            let text: Arc<str> = with_delay(&message.stanza, &self.domain, message.stamp).into();
             let parcel = Parcel {
                 account: account.clone(),
-                text: message.stanza.into(),
+                text: text.clone(),
                 stamp: message.stamp,
                 debt: None,
-                holders: 0,
+                holders: 1,
                 taken: false,
                 waited: true,
                 stored: Some(message.id),
             };
-            self.send_parcel(parcel, &[id]);
+            let parcel = self.ledger.open(parcel, self.now.monotonic);
+            // Past the queue of what came meanwhile.
+            self.send_now(id, text, Cargo::Parcel(parcel));
+        }
+    }
+
+    /// All that waited is given: what came meanwhile follows.
+    fn drained(&mut self, id: SessionId) {
+        let draining = self.sessions.get_mut(&id).and_then(|session| session.draining.take());
+        for (text, cargo) in draining.into_iter().flat_map(|draining| draining.behind) {
+            self.send(id, text, cargo);
+        }
+    }
+
+    /// XEP-0313 §6.1.1: what a session was told by the archive before it became available it need not be given once more.
+    fn forget_what_the_archive_told(&mut self, id: SessionId, account: &BareJid, messages: &mut Vec<OfflineMessage>) {
+        let (from, to) = self.sessions.get(&id).map(|session| session.archive_told).unwrap_or_default();
+        if to == ArchiveId::default() {
+            return;
+        }
+        let is_told = |id: ArchiveId| id > from && id <= to;
+        let is_known = |message: &OfflineMessage| stanza_id_in(&message.stanza, account).is_some_and(is_told);
+        let told: Vec<OfflineId> = messages.iter().filter(|message| is_known(message)).map(|m| m.id).collect();
+        messages.retain(|message| !told.contains(&message.id));
+        if let Err(fault) = self.storage.delete_offline(account, &told) {
+            log::warn!("messages that a client has from the archive will be delivered again: {fault}");
         }
     }
 
@@ -209,41 +282,28 @@ pub(super) fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {
     }
     let hinted_away =
         |child: &Element| child.namespace() == ns::HINTS && matches!(child.name(), "no-store" | "no-permanent-store");
+    // XEP-0334 §4.4.
+    let hinted_here = |child: &Element| child.is("store", ns::HINTS);
     let worth_keeping = |child: &Element| {
         !matches!(child.namespace(), ns::CHAT_STATES | ns::KONTALK_CHAT_STATES | ns::HINTS | ns::DELAY)
             && !child.is("thread", ns::CLIENT)
     };
-    !stanza.element().children().any(hinted_away) && stanza.element().children().any(worth_keeping)
+    let mut children = stanza.element().children();
+    !stanza.element().children().any(hinted_away) && children.any(|child| worth_keeping(child) || hinted_here(child))
 }
 
-/// A serialised stanza with the moment the node took it, unless it tells one already: clients take the first delay element.
-pub(super) fn with_delay(text: &str, domain: &BareJid, stamp: Timestamp) -> String {
-    if has_delay(text) {
-        return text.to_owned();
-    }
-    let mut stamped = String::with_capacity(text.len() + 128);
-    match (text.strip_suffix("/>"), text.rfind("</")) {
-        (Some(open), _) => {
-            let name: String = open.chars().skip(1).take_while(|c| c.is_alphabetic()).collect();
-            stamped.push_str(open);
-            stamped.push('>');
-            delay(domain, stamp).write(&mut stamped, ns::CLIENT);
-            stamped.push_str(&format!("</{name}>"));
-        }
-        (None, Some(end)) => {
-            let (open, close) = text.split_at(end);
-            stamped.push_str(open);
-            delay(domain, stamp).write(&mut stamped, ns::CLIENT);
-            stamped.push_str(close);
-        }
-        (None, None) => stamped.push_str(text),
-    }
-    stamped
+/// News of a publish-subscribe node: an inactive client can wait for them. XEP-0163 §4.
+fn is_event(stanza: &Stanza) -> bool {
+    stanza.element().child("event", ns::PUBSUB_EVENT).is_some()
 }
 
-fn has_delay(text: &str) -> bool {
-    // Reading the stanza again is only needed where the namespace occurs at all, as in a forwarded message.
-    text.contains(ns::DELAY)
-        && parse_document(text, ns::CLIENT, limits::STANZA_DEPTH_MAX)
-            .is_ok_and(|s| s.child("delay", ns::DELAY).is_some())
+/// Nothing but chat states: not worth waking anybody for. XEP-0085 §5.
+pub(super) fn is_trifle(stanza: &Stanza) -> bool {
+    let mut children = stanza.element().children();
+    stanza.element().first_child().is_some()
+        && children.all(|child| {
+            matches!(child.namespace(), ns::CHAT_STATES | ns::KONTALK_CHAT_STATES) && child.name() != "active"
+                || matches!(child.namespace(), ns::HINTS)
+                || child.is("thread", ns::CLIENT)
+        })
 }

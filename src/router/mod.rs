@@ -15,20 +15,29 @@
 //!
 //! Limits: `SESSIONS_PER_ACCOUNT_MAX`, `UNACKED_*`, `DIRECTED_PRESENCE_MAX` of [`limits`].
 
+mod archive;
 mod blocking;
+mod carbons;
+mod client_state;
 mod iq;
+mod kept;
+mod kontalk;
 mod ledger;
 mod message;
 mod presence;
 mod roster_iq;
 mod session;
+mod stamps;
 mod storage;
 mod stream_management;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod watchers;
 
-pub use storage::{OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
+pub use kept::{KeptSession, KeptState};
+pub use storage::{ArchiveScan, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
+pub use watchers::Watcher;
 
 use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::Arc;
@@ -38,6 +47,8 @@ use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits;
 use crate::roster::{BlockList, Removal};
 use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp};
+use crate::xml::{Element, ns};
+use archive::Archiving;
 use ledger::{Debt, Ledger, WhenDurable};
 use session::{Cargo, Session, SessionId};
 
@@ -63,6 +74,8 @@ pub enum Event {
         connection: ConnectionId,
         /// The address it will have; the resource was chosen by the client or made by the edge.
         jid: FullJid,
+        /// What the session begins with.
+        start: SessionStart,
     },
     /// A stanza of a bound connection, `from` stamped with its full JID.
     Stanza {
@@ -84,6 +97,13 @@ pub enum Event {
         connection: ConnectionId,
         /// The unguessable name for resumption, if the client wants to resume.
         resumption: Option<Resumption>,
+    },
+    /// The user looks at the client, or no longer. XEP-0352.
+    ClientState {
+        /// The client.
+        connection: ConnectionId,
+        /// Looks.
+        active: bool,
     },
     /// `<r/>`. XEP-0198 §4.
     AckRequest(ConnectionId),
@@ -131,6 +151,13 @@ pub enum Event {
         /// The contacts to be told, and what: the subscriptions they had.
         farewells: Vec<(BareJid, Removal)>,
     },
+    /// An account's picture has changed: the SHA-1 that its presence tells from now on.
+    AvatarChanged {
+        /// The account.
+        account: BareJid,
+        /// In hexadecimal digits; `None` without a picture.
+        hash: Option<Arc<str>>,
+    },
     /// A deadline of [`Router::deadline`] has come.
     Tick,
     /// The node stops: store what is under way and end all streams.
@@ -146,6 +173,38 @@ pub struct Resumption {
     pub patience: Duration,
 }
 
+/// What a session begins with, in force before anything can reach it. XEP-0386 §3.2.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct SessionStart {
+    /// Stream management, and how it can be resumed, if it can. XEP-0198 §3.
+    pub management: Option<Option<Resumption>>,
+    /// Message carbons. XEP-0280.
+    pub carbons: bool,
+    /// The user does not look at the client. XEP-0352.
+    pub inactive: bool,
+}
+
+/// What of [`SessionStart`] is heeded, as feature names: for clients to see (XEP-0386 §3.1).
+pub const SESSION_START_FEATURES: &[&str] = &[ns::SM, ns::CARBONS, ns::CSI];
+
+/// A session that has begun.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Bound {
+    /// Its address.
+    pub jid: FullJid,
+    /// What the client is told of what its session began with, such as `<enabled/>`.
+    pub inline: Vec<Element>,
+}
+
+/// A session that goes on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Resumed {
+    /// Its address.
+    pub jid: FullJid,
+    /// How many of the client's stanzas were received, all of them safe.
+    pub h: u32,
+}
+
 /// What the router wants done.
 #[derive(Clone, Debug)]
 pub enum Action {
@@ -153,15 +212,16 @@ pub enum Action {
     Bound {
         /// The asking connection.
         connection: ConnectionId,
-        /// Its address, or why not.
-        outcome: Result<FullJid, StanzaError>,
+        /// The session, or why there is none.
+        outcome: Result<Bound, StanzaError>,
     },
     /// Answer a [`Event::Resume`].
     Resumed {
         /// The asking connection.
         connection: ConnectionId,
-        /// The session's address; on refusal the stanzas that the old session had handled, if known.
-        outcome: Result<FullJid, Option<u32>>,
+        /// The session, whose client is told so before anything else; on refusal the stanzas that the old session had handled, if
+        /// known.
+        outcome: Result<Resumed, Option<u32>>,
     },
     /// Write text to a connection.
     Send {
@@ -181,6 +241,17 @@ pub enum Action {
     },
     /// An iq get or set for the node, or for an account on whose behalf the node answers. Answer with [`Event::FromServer`].
     Serve(Stanza),
+    /// An iq result or error for the node: an answer to what it asked, if it asked.
+    Reply(Stanza),
+    /// A resource came, or changed what it says it can do; it has not been told yet what it wants to hear. XEP-0163 §4.3.4.
+    Arrived(Watcher),
+    /// Somebody sees an account's presence from now on, and what goes with it.
+    NowSees {
+        /// Who sees.
+        viewer: BareJid,
+        /// Whom he sees.
+        account: BareJid,
+    },
     /// A stanza for another domain.
     Remote(Stanza),
     /// The last session of an account has ended.
@@ -200,6 +271,8 @@ pub struct Router<S> {
     next_session: u64,
     now: Now,
     actions: Vec<Action>,
+    /// The node stops.
+    stopped: bool,
 }
 
 /// An account with sessions.
@@ -210,6 +283,10 @@ struct Online {
     block_list: Arc<BlockList>,
     /// Stored messages that a session holds right now; a second session is not given them again.
     in_flight: HashSet<OfflineId>,
+    /// What presence tells of the account's picture; `None` while it was not looked up.
+    avatar: Option<Option<Arc<str>>>,
+    /// What it wants archived, once that was asked.
+    archiving: Option<Archiving>,
 }
 
 impl<S: Storage> Router<S> {
@@ -226,17 +303,23 @@ impl<S: Storage> Router<S> {
             next_session: 0,
             now,
             actions: Vec::new(),
+            stopped: false,
         }
     }
 
     /// Handles one event; what is to be done is appended to `actions`, in order.
     pub fn handle(&mut self, now: Now, event: Event, actions: &mut Vec<Action>) {
         self.now = now;
+        if self.stopped && !matches!(event, Event::Ack { .. } | Event::Written { .. }) {
+            // The sessions are written down: what happened to them now would be lost.
+            return;
+        }
         match event {
-            Event::Bind { connection, jid } => self.bind(connection, jid),
+            Event::Bind { connection, jid, start } => self.bind(connection, jid, start),
             Event::Stanza { connection, stanza } => self.stanza_from_client(connection, stanza),
             Event::Answered { connection, reply } => self.answered(connection, reply),
             Event::EnableStreamManagement { connection, resumption } => self.enable(connection, resumption),
+            Event::ClientState { connection, active } => self.client_state(connection, active),
             Event::AckRequest(connection) => self.ack_requested(connection),
             Event::Ack { connection, h } => self.acked(connection, h),
             Event::Resume { connection, account, token, h } => self.resume(connection, &account, &token, h),
@@ -250,10 +333,13 @@ impl<S: Storage> Router<S> {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
             }
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
+            Event::AvatarChanged { account, hash } => self.avatar_changed(&account, hash),
             Event::Tick => {}
             Event::Shutdown => self.shutdown(),
         }
-        self.pass_deadlines();
+        if !self.stopped {
+            self.pass_deadlines();
+        }
         actions.append(&mut self.actions);
     }
 
@@ -266,6 +352,12 @@ impl<S: Storage> Router<S> {
     /// How many sessions there are, those waiting for resumption included.
     pub fn sessions(&self) -> usize {
         self.sessions.len()
+    }
+
+    /// Has the account a session that is available?
+    pub fn is_available(&self, account: &BareJid) -> bool {
+        let available = |id: &SessionId| self.sessions.get(id).is_some_and(|session| session.presence.is_some());
+        self.accounts.get(account).is_some_and(|online| online.sessions.iter().any(available))
     }
 
     /// The store behind the router.
@@ -320,15 +412,14 @@ impl<S: Storage> Router<S> {
                     // RFC 6120 §10.3.1.
                     stanza.set_to(Some(Jid::Bare(from.bare().clone())));
                 }
-                self.forget_own_delay_stamps(&mut stanza);
-                self.route(stanza, debt);
+                self.message_from_client(stanza, debt);
             }
         }
     }
 
     /// RFC 6120 §7: the newest binding of a resource wins. Kontalk clients keep their resource, so a reconnect after a silent
     /// loss always meets the old stream.
-    fn bind(&mut self, connection: ConnectionId, jid: FullJid) {
+    fn bind(&mut self, connection: ConnectionId, jid: FullJid, start: SessionStart) {
         if let Some(old) = self.session_of(&jid) {
             let text = "another stream was bound to the same resource";
             self.close_connection(old, Some(StreamError::with_text(StreamCondition::Conflict, text)));
@@ -354,7 +445,20 @@ impl<S: Storage> Router<S> {
         online.sessions.push(id);
         self.connections.insert(connection, id);
         self.sessions.insert(id, Session::new(jid.clone(), connection));
-        self.actions.push(Action::Bound { connection, outcome: Ok(jid) });
+        let inline = self.begin_session(id, start);
+        self.actions.push(Action::Bound { connection, outcome: Ok(Bound { jid, inline }) });
+    }
+
+    /// Puts in force what a new session begins with; gives what its client is told of that.
+    fn begin_session(&mut self, id: SessionId, start: SessionStart) -> Vec<Element> {
+        let SessionStart { management, carbons, inactive } = start;
+        if let Some(session) = self.sessions.get_mut(&id) {
+            session.wants_carbons = carbons;
+            if inactive {
+                session.held.get_or_insert_default();
+            }
+        }
+        management.into_iter().map(|resumption| self.manage(id, resumption)).collect()
     }
 
     /// One more session must fit; the one that has waited longest for its client goes first.
@@ -443,17 +547,6 @@ impl<S: Storage> Router<S> {
             self.discard_session(session);
         }
         self.tell_account_ended(account, farewells);
-    }
-
-    fn shutdown(&mut self) {
-        let all: Vec<SessionId> = self.sessions.keys().copied().collect();
-        for session in &all {
-            self.store_undelivered(*session);
-        }
-        for session in all {
-            // RFC 6120 §4.9.3.20.
-            self.close_connection(session, Some(StreamError::new(StreamCondition::SystemShutdown)));
-        }
     }
 
     fn pass_deadlines(&mut self) {

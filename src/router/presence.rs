@@ -3,8 +3,8 @@
 use std::sync::Arc;
 
 use super::ledger::Debt;
-use super::message::with_delay;
 use super::session::{Cargo, SessionId};
+use super::stamps::with_delay;
 use super::stream_management::reread;
 use super::{Router, Storage};
 use crate::jid::{BareJid, FullJid, Jid};
@@ -38,10 +38,13 @@ impl<S: Storage> Router<S> {
     }
 
     /// RFC 6121 §4.2 and §4.4.
-    fn comes_or_changes(&mut self, id: SessionId, stanza: Stanza) {
+    pub(super) fn comes_or_changes(&mut self, id: SessionId, mut stanza: Stanza) {
+        let Some(jid) = self.sessions.get(&id).map(|session| session.jid.clone()) else { return };
+        self.mark_with_fingerprint(&mut stanza, jid.bare());
+        self.stamp_avatar(jid.bare(), &mut stanza);
         let Some(session) = self.sessions.get_mut(&id) else { return };
-        let initial = session.presence.is_none();
-        let jid = session.jid.clone();
+        let former = session.presence.take();
+        let initial = former.is_none();
         session.priority = stanza.priority();
         session.presence = Some(stanza.to_text().into());
         let gives_offline = session.priority >= 0 && !session.offline_given;
@@ -55,6 +58,7 @@ impl<S: Storage> Router<S> {
         if gives_offline {
             self.give_offline(id, None);
         }
+        self.tell_of_arrival(id, &stanza, former.as_deref());
     }
 
     /// RFC 6121 §4.5.
@@ -85,7 +89,10 @@ impl<S: Storage> Router<S> {
     }
 
     /// RFC 6121 §4.6: to somebody who need not be in the roster.
-    fn directed(&mut self, id: SessionId, stanza: Stanza, to: Jid, kind: PresenceType) {
+    fn directed(&mut self, id: SessionId, mut stanza: Stanza, to: Jid, kind: PresenceType) {
+        if let Some(account) = stanza.from_bare().cloned().filter(|_| kind == PresenceType::Available) {
+            self.stamp_avatar(&account, &mut stanza);
+        }
         if let Some(session) = self.sessions.get_mut(&id) {
             if kind == PresenceType::Unavailable {
                 session.directed.remove(&to);
@@ -130,7 +137,7 @@ impl<S: Storage> Router<S> {
                 }
                 let text: Arc<str> = stanza.to_text().into();
                 for session in self.presence_receivers(to) {
-                    self.send(session, text.clone(), Cargo::Other);
+                    self.send(session, text.clone(), Cargo::Presence);
                 }
             }
         }
@@ -170,7 +177,7 @@ impl<S: Storage> Router<S> {
         let ids = online.sessions.clone();
         for other in ids.into_iter().filter(|other| *other != viewer_session) {
             let Some(presence) = self.sessions.get(&other).and_then(|s| s.presence.clone()) else { continue };
-            self.send(viewer_session, addressed(&presence, &Jid::Full(viewer.clone())), Cargo::Other);
+            self.send(viewer_session, addressed(&presence, &Jid::Full(viewer.clone())), Cargo::Presence);
         }
     }
 

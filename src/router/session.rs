@@ -4,8 +4,10 @@ use std::collections::{BTreeSet, VecDeque};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use super::client_state::Held;
 use super::ledger::ParcelId;
 use super::{ConnectionId, OfflineId};
+use crate::archive::ArchiveId;
 use crate::jid::{FullJid, Jid};
 
 /// Names a session for as long as it lasts, through resumptions.
@@ -19,6 +21,14 @@ pub(super) enum Cargo {
     Parcel(ParcelId),
     /// An iq get or set: its sender gets an error if the client never acknowledges it.
     Request,
+    /// Presence: an inactive client is told later.
+    Presence,
+    /// News of a publish-subscribe node: an inactive client is told later.
+    Event,
+    /// A copy of what another session of the account sent: it keeps its place among messages, and is forgotten with the session.
+    Copy,
+    /// Chat states and the like: an inactive client is not told.
+    Trifle,
     /// Anything else: forgotten with the session.
     Other,
 }
@@ -30,11 +40,25 @@ pub(super) struct Unacknowledged {
     pub(super) cargo: Cargo,
 }
 
+/// What a client names its session by when it comes back.
+#[derive(Clone, PartialEq, Eq)]
+pub(super) enum Token {
+    Name(Arc<str>),
+    /// Of a session from before the node was started again: only the hash was written down.
+    Hash(Box<[u8; 32]>),
+}
+
+impl std::fmt::Debug for Token {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Token(…)")
+    }
+}
+
 /// Stream management of one session, both directions. XEP-0198.
 #[derive(Debug)]
 pub(super) struct StreamManagement {
     /// Name and patience, if the client may resume.
-    pub(super) token: Option<Arc<str>>,
+    pub(super) token: Option<Token>,
     pub(super) patience: Duration,
     /// Stanzas the client has acknowledged, modulo 2^32.
     pub(super) acknowledged: u32,
@@ -54,7 +78,7 @@ pub(super) struct StreamManagement {
 }
 
 impl StreamManagement {
-    pub(super) fn new(token: Option<Arc<str>>, patience: Duration) -> StreamManagement {
+    pub(super) fn new(token: Option<Token>, patience: Duration) -> StreamManagement {
         StreamManagement {
             token,
             patience,
@@ -89,12 +113,14 @@ pub(super) struct Unwritten {
 }
 
 /// How far a session is with its account's stored messages.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub(super) struct Draining {
     /// Those given that it has not acknowledged.
     pub(super) open: usize,
     /// The last that was given.
     pub(super) after: OfflineId,
+    /// Messages that came meanwhile: they must not overtake those that waited longer.
+    pub(super) behind: VecDeque<(Arc<str>, Cargo)>,
 }
 
 /// A bound resource.
@@ -110,12 +136,18 @@ pub(super) struct Session {
     pub(super) priority: i8,
     /// Stored messages were given to it once.
     pub(super) offline_given: bool,
-    /// It is being given stored messages and has so many of them to acknowledge; what comes for it now is stored behind them.
-    pub(super) draining: Option<Draining>,
+    /// It is being given stored messages; what comes for it now follows behind them.
+    pub(super) draining: Option<Box<Draining>>,
+    /// What the archive told it without a gap: messages behind the first of these, up to the second. XEP-0313.
+    pub(super) archive_told: (ArchiveId, ArchiveId),
     /// It asked for the roster: an *interested resource*, RFC 6121 §2.2.
     pub(super) wants_roster: bool,
     /// It asked for the block list. XEP-0191 §3.2.
     pub(super) wants_block_list: bool,
+    /// It wants to see what the account's other sessions send and receive. XEP-0280.
+    pub(super) wants_carbons: bool,
+    /// The client is inactive: what it will be told later. XEP-0352.
+    pub(super) held: Option<Box<Held>>,
     /// Where it sent available presence by itself. RFC 6121 §4.6.
     pub(super) directed: BTreeSet<Jid>,
     pub(super) sm: Option<Box<StreamManagement>>,
@@ -134,13 +166,23 @@ impl Session {
             priority: 0,
             offline_given: false,
             draining: None,
+            archive_told: Default::default(),
             wants_roster: false,
             wants_block_list: false,
+            wants_carbons: false,
+            held: None,
             directed: BTreeSet::new(),
             sm: None,
             sent: 0,
             unwritten: VecDeque::new(),
         }
+    }
+
+    /// A session without connection yet.
+    pub(super) fn waiting(jid: FullJid, until: Instant) -> Session {
+        let mut session = Session::new(jid, ConnectionId(0));
+        session.wait_until(until);
+        session
     }
 
     /// Available, with a priority that is not negative. RFC 6121 §8.5.2.1.

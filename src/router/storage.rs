@@ -2,7 +2,11 @@
 
 use std::fmt;
 
-use crate::jid::BareJid;
+use serde::{Deserialize, Serialize};
+
+use super::KeptSession;
+use crate::archive::{ArchiveId, Archived, Filter, Preferences};
+use crate::jid::{BareJid, Jid};
 use crate::roster::{BlockList, Entry, Roster};
 use crate::stanza::Timestamp;
 
@@ -11,7 +15,7 @@ use crate::stanza::Timestamp;
 pub struct Ticket(pub u64);
 
 /// Names one stored message of an account; ordered as they were stored.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct OfflineId {
     /// The chunk of messages that it was written with.
     pub chunk: u64,
@@ -57,10 +61,23 @@ impl fmt::Display for StorageFault {
 
 impl std::error::Error for StorageFault {}
 
+/// The ids of an archive.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ArchiveScan {
+    /// All of them, in order.
+    pub all: Vec<ArchiveId>,
+    /// Those that a filter lets through, in order.
+    pub matching: Vec<ArchiveId>,
+}
+
 /// Reads see all earlier writes at once; a write survives a power cut when its ticket is reported durable.
 pub trait Storage {
     /// Is there such an account?
     fn account_exists(&self, account: &BareJid) -> Result<bool, StorageFault>;
+    /// The fingerprint of the account's OpenPGP key, in capital hexadecimal digits, if it has one.
+    fn key_fingerprint(&self, account: &BareJid) -> Result<Option<String>, StorageFault>;
+    /// The account's certified OpenPGP ring, binary, if it has one.
+    fn key_ring(&self, account: &BareJid) -> Result<Option<Vec<u8>>, StorageFault>;
     /// The whole roster with waiting requests.
     fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault>;
     /// What the account knows of one contact; the empty entry if nothing.
@@ -95,4 +112,35 @@ pub trait Storage {
     ) -> Result<Vec<OfflineMessage>, StorageFault>;
     /// Forgets stanzas that were delivered. Needs no durability: after a crash they are delivered again, same id and stamp.
     fn delete_offline(&mut self, account: &BareJid, ids: &[OfflineId]) -> Result<(), StorageFault>;
+    /// The SHA-1 of the account's picture in hexadecimal digits, if it has one.
+    fn avatar_hash(&self, _account: &BareJid) -> Result<Option<String>, StorageFault> {
+        Ok(None)
+    }
+    /// What the account wants archived; what holds for accounts of its kind if it never said.
+    fn archive_preferences(&self, account: &BareJid) -> Result<Preferences, StorageFault>;
+    /// Replaces it.
+    fn save_archive_preferences(
+        &mut self,
+        account: &BareJid,
+        preferences: &Preferences,
+    ) -> Result<Ticket, StorageFault>;
+    /// Appends a message to an account's archive; `with` is the address of the other side.
+    fn archive(
+        &mut self,
+        account: &BareJid,
+        with: &Jid,
+        stanza: &str,
+        stamp: Timestamp,
+    ) -> Result<(ArchiveId, Ticket), StorageFault>;
+    /// Looks through an archive.
+    fn archive_scan(&mut self, account: &BareJid, filter: &Filter) -> Result<ArchiveScan, StorageFault>;
+    /// Archived messages, in the order they are named; those after `bytes_max` bytes are left out, the first never.
+    fn archived(
+        &mut self,
+        account: &BareJid,
+        ids: &[ArchiveId],
+        bytes_max: usize,
+    ) -> Result<Vec<Archived>, StorageFault>;
+    /// Keeps sessions whose clients may resume them after the node was started again, in place of all that were kept before.
+    fn keep_sessions(&mut self, sessions: Vec<KeptSession>) -> Result<(), StorageFault>;
 }

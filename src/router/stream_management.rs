@@ -2,10 +2,11 @@
 
 use std::sync::Arc;
 
+use super::kept::token_hash;
 use super::ledger::{Debt, Parcel, ParcelId, WhenDurable};
-use super::message::with_delay;
-use super::session::{Cargo, Session, SessionId, StreamManagement, Unacknowledged, Unwritten};
-use super::{Action, ConnectionId, Resumption, Router, Storage, Ticket};
+use super::session::{Cargo, Session, SessionId, StreamManagement, Token, Unacknowledged, Unwritten};
+use super::stamps::with_delay;
+use super::{Action, ConnectionId, Resumed, Resumption, Router, Storage, Ticket};
 use crate::jid::BareJid;
 use crate::limits;
 use crate::stanza::{Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
@@ -157,7 +158,7 @@ impl<S: Storage> Router<S> {
         }
         let receivers = self.receiving_sessions(&parcel.account);
         if !receivers.is_empty() {
-            return self.send_parcel(parcel, &receivers);
+            return self.send_parcel(parcel, &receivers, Vec::new());
         }
         if parcel.stored.is_some() {
             return;
@@ -181,8 +182,19 @@ impl<S: Storage> Router<S> {
 
 /// What the client is sent and acknowledges.
 impl<S: Storage> Router<S> {
-    /// Sends text to a session: now, or when its client resumes.
+    /// Sends text to a session: now, when its client resumes, or, what an inactive client can do without, later.
     pub(super) fn send(&mut self, id: SessionId, text: Arc<str>, cargo: Cargo) {
+        let draining = self.sessions.get_mut(&id).and_then(|session| session.draining.as_mut());
+        if let Some(draining) = draining.filter(|_| is_parcel(&cargo) || cargo == Cargo::Copy) {
+            draining.behind.push_back((text, cargo));
+            return self.check_backlog(id);
+        }
+        if !self.is_held_back(id, &text, cargo) {
+            self.send_now(id, text, cargo);
+        }
+    }
+
+    pub(super) fn send_now(&mut self, id: SessionId, text: Arc<str>, cargo: Cargo) {
         let Some(session) = self.sessions.get_mut(&id) else {
             if let Cargo::Parcel(parcel) = cargo {
                 self.release(id, parcel, false);
@@ -211,7 +223,8 @@ impl<S: Storage> Router<S> {
         let over = session.sm.as_ref().is_some_and(|sm| {
             sm.unacknowledged.len() > limits::UNACKED_STANZAS_MAX || sm.unacknowledged_bytes > limits::UNACKED_BYTES_MAX
         });
-        let over = over || session.unwritten.len() > limits::UNACKED_STANZAS_MAX;
+        let behind = session.draining.as_ref().map_or(0, |draining| draining.behind.len());
+        let over = over || session.unwritten.len().max(behind) > limits::UNACKED_STANZAS_MAX;
         if !over {
             return;
         }
@@ -222,25 +235,30 @@ impl<S: Storage> Router<S> {
     }
 
     pub(super) fn enable(&mut self, connection: ConnectionId, resumption: Option<Resumption>) {
-        let Some(session) = self.connections.get(&connection).and_then(|id| self.sessions.get_mut(id)) else { return };
-        let reply = if session.sm.is_some() {
-            // XEP-0198 §3: only one enabling.
-            Element::new("failed", ns::SM)
-                .with_child(Element::new(StanzaCondition::UnexpectedRequest.as_str(), ns::STANZA_ERRORS))
-        } else {
-            let mut enabled = Element::new("enabled", ns::SM);
-            let (mut token, mut patience) = (None, std::time::Duration::ZERO);
-            if let Some(resumption) = resumption {
-                patience = resumption.patience.min(limits::RESUME_MAX);
-                enabled.set_attribute("id", resumption.token.clone());
-                enabled.set_attribute("resume", "true");
-                enabled.set_attribute("max", patience.as_secs().to_string());
-                token = Some(Arc::from(resumption.token));
-            }
-            session.sm = Some(Box::new(StreamManagement::new(token, patience)));
-            enabled
-        };
+        let Some(id) = self.connections.get(&connection).copied() else { return };
+        let reply = self.manage(id, resumption);
         self.actions.push(Action::Send { connection, text: reply.to_text(ns::CLIENT).into(), number: None });
+    }
+
+    /// Switches stream management on; gives what the client is told.
+    pub(super) fn manage(&mut self, id: SessionId, resumption: Option<Resumption>) -> Element {
+        let session = self.sessions.get_mut(&id).filter(|session| session.sm.is_none());
+        let Some(session) = session else {
+            // XEP-0198 §3: only one enabling.
+            return Element::new("failed", ns::SM)
+                .with_child(Element::new(StanzaCondition::UnexpectedRequest.as_str(), ns::STANZA_ERRORS));
+        };
+        let mut enabled = Element::new("enabled", ns::SM);
+        let (mut token, mut patience) = (None, std::time::Duration::ZERO);
+        if let Some(resumption) = resumption {
+            patience = resumption.patience.min(limits::RESUME_MAX);
+            enabled.set_attribute("id", resumption.token.clone());
+            enabled.set_attribute("resume", "true");
+            enabled.set_attribute("max", patience.as_secs().to_string());
+            token = Some(Token::Name(Arc::from(resumption.token)));
+        }
+        session.sm = Some(Box::new(StreamManagement::new(token, patience)));
+        enabled
     }
 
     pub(super) fn acked(&mut self, connection: ConnectionId, h: u32) {
@@ -357,8 +375,12 @@ impl<S: Storage> Router<S> {
     /// XEP-0198 §5. What was received before must be safe before `h` can be told, else the client would send it again.
     pub(super) fn resume(&mut self, connection: ConnectionId, account: &BareJid, token: &str, h: u32) {
         let named = |id: &&SessionId| {
-            let sm = self.sessions.get(id).and_then(|s| s.sm.as_ref());
-            sm.is_some_and(|sm| sm.token.as_deref() == Some(token))
+            let session = self.sessions.get(id);
+            match session.and_then(|s| s.sm.as_ref()).and_then(|sm| sm.token.as_ref()) {
+                Some(Token::Name(name)) => **name == *token,
+                Some(Token::Hash(hash)) => session.is_some_and(|s| token_hash(&s.jid, token) == **hash),
+                None => false,
+            }
         };
         let found = self.accounts.get(account).and_then(|online| online.sessions.iter().find(named)).copied();
         let Some(id) = found else {
@@ -370,6 +392,9 @@ impl<S: Storage> Router<S> {
             let error = Some(StreamError::with_text(StreamCondition::Conflict, text));
             self.actions.push(Action::Close { connection: old, error });
             self.connection_lost(old);
+        }
+        if let Some(sm) = self.sessions.get_mut(&id).and_then(|s| s.sm.as_mut()) {
+            sm.token = Some(Token::Name(token.into()));
         }
         if !self.take_acknowledged(id, h) {
             let handled = self.sessions.get(&id).and_then(|s| s.sm.as_ref()).map(|sm| sm.handled());
@@ -395,14 +420,9 @@ impl<S: Storage> Router<S> {
         session.resumed_on(connection);
         self.connections.insert(connection, id);
         let jid = session.jid.clone();
-        self.actions.push(Action::Resumed { connection, outcome: Ok(jid) });
         let Some(sm) = session.sm.as_mut() else { return };
         debug_assert_eq!(sm.acknowledged, h);
-        let resumed = Element::new("resumed", ns::SM)
-            .with("h", sm.received.to_string())
-            .with("previd", sm.token.as_deref().unwrap_or_default());
-        let text = resumed.to_text(ns::CLIENT).into();
-        self.actions.push(Action::Send { connection, text, number: None });
+        self.actions.push(Action::Resumed { connection, outcome: Ok(Resumed { jid, h: sm.received }) });
         for again in &sm.unacknowledged {
             self.actions.push(Action::Send { connection, text: again.text.clone(), number: None });
         }
@@ -410,6 +430,8 @@ impl<S: Storage> Router<S> {
             sm.request_pending = true;
             self.actions.push(Action::Send { connection, text: ACK_REQUEST.into(), number: None });
         }
+        // XEP-0352 §5: a new stream begins active.
+        self.release_held(id);
     }
 }
 
@@ -437,9 +459,13 @@ fn held_parcels(session: &Session) -> Vec<ParcelId> {
     let unwritten = session.unwritten.iter().map(|u| u.parcel);
     let unacknowledged = session.sm.iter().flat_map(|sm| &sm.unacknowledged).filter_map(|u| match u.cargo {
         Cargo::Parcel(parcel) => Some(parcel),
-        Cargo::Request | Cargo::Other => None,
+        _ => None,
     });
-    unwritten.chain(unacknowledged).collect()
+    let behind = session.draining.iter().flat_map(|draining| &draining.behind).filter_map(|(_, cargo)| match cargo {
+        Cargo::Parcel(parcel) => Some(*parcel),
+        _ => None,
+    });
+    unwritten.chain(unacknowledged).chain(behind).collect()
 }
 
 /// A stanza that was serialised here.

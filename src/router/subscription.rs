@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use super::ledger::{Debt, WhenDurable};
-use super::message::with_delay;
 use super::session::{Cargo, SessionId};
-use super::{Router, Storage, StorageFault, Ticket};
+use super::stamps::with_delay;
+use super::{Action, Router, Storage, StorageFault, Ticket};
 use crate::jid::{BareJid, Jid};
 use crate::limits;
 use crate::roster::{self, ContactSees, Entry, Removal, Request};
@@ -65,6 +65,9 @@ impl<S: Storage> Router<S> {
         let Ok(entry) = self.storage.entry(account, &contact) else { return };
         stanza.set_from(Some(Jid::Bare(contact.clone())));
         stanza.set_to(Some(Jid::Bare(account.clone())));
+        if kind == PresenceType::Subscribe {
+            self.enclose_key(&mut stanza, &contact);
+        }
         let text = stanza.to_text();
         let kept =
             if text.len() <= limits::PENDING_SUBSCRIPTION_BYTES_MAX { text.clone() } else { bare_request(&stanza) };
@@ -106,7 +109,10 @@ impl<S: Storage> Router<S> {
     fn adjust_presence(&mut self, account: &BareJid, contact: &BareJid, sees: ContactSees) {
         match sees {
             ContactSees::AsBefore => {}
-            ContactSees::FromNow => self.show_presence_of(account, contact),
+            ContactSees::FromNow => {
+                self.show_presence_of(account, contact);
+                self.actions.push(Action::NowSees { viewer: contact.clone(), account: account.clone() });
+            }
             ContactSees::NoMore => self.hide_presence_of(account, contact),
         }
     }

@@ -13,35 +13,115 @@ pub(super) fn get(
     if !info && !payload.is("query", ns::DISCO_ITEMS) {
         return None;
     }
-    if payload.attribute("node").is_some_and(|node| !node.is_empty()) {
+    let node = payload.attribute("node").filter(|node| !node.is_empty());
+    if let Some(node) = node.filter(|_| info && addressee == Addressee::Domain) {
+        // XEP-0115 §6.2: what is behind the hash that the stream features tell.
+        if node.strip_prefix(CAPS_NODE).and_then(|rest| rest.strip_prefix('#')) == Some(&facts.caps) {
+            return Some(Ok(Some(domain_info(facts).with("node", node))));
+        }
+    }
+    if node.is_some() {
         // XEP-0030 §7: there is nothing behind other nodes.
         return Some(Err(StanzaError::new(StanzaCondition::ItemNotFound)));
     }
     if !info {
-        return Some(Ok(Some(Element::new("query", ns::DISCO_ITEMS))));
+        return Some(Ok(Some(items(addressee, facts))));
     }
-    let query = Element::new("query", ns::DISCO_INFO);
     Some(Ok(Some(match addressee {
-        Addressee::Domain => domain_info(query, facts),
-        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(query),
+        Addressee::Domain => domain_info(facts),
+        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(facts),
+        Addressee::Component => component_info(),
     })))
 }
 
-fn domain_info(query: Element, facts: &Facts) -> Element {
-    let mut query = query.with_child(identity("server", "im"));
-    let always =
-        [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::ROSTER, ns::BLOCKING, ns::PING, ns::TIME, ns::VERSION, ns::MSG_OFFLINE];
+/// What the domain is and can do.
+pub fn domain_info(facts: &Facts) -> Element {
+    let mut query = Element::new("query", ns::DISCO_INFO).with_child(identity("server", "im"));
+    let always = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::CAPS,
+        ns::ROSTER,
+        ns::BLOCKING,
+        ns::PING,
+        ns::TIME,
+        ns::VERSION,
+        ns::MSG_OFFLINE,
+        ns::VCARD,
+        ns::PRIVATE,
+        ns::LAST,
+        ns::CARBONS,
+        ns::ADDRESS,
+        ns::KONTALK_PUBKEY,
+        // Accounts are the services; Kontalk's desktop client looks here before it publishes a picture.
+        ns::PUBSUB,
+    ];
     for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
+        query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
+    }
+    if !facts.contact.is_empty() {
+        query.push(contact_form(&facts.contact));
+    }
+    query
+}
+
+/// XEP-0157 §3, in the form of XEP-0128.
+fn contact_form(contact: &[String]) -> Element {
+    let field = |var: &str| Element::new("field", ns::DATA_FORMS).with("var", var);
+    let value = |text: &str| Element::new("value", ns::DATA_FORMS).with_text(text);
+    let mut addresses = field("admin-addresses");
+    for address in contact {
+        addresses.push(value(address));
+    }
+    Element::new("x", ns::DATA_FORMS)
+        .with("type", "result")
+        .with_child(field("FORM_TYPE").with("type", "hidden").with_child(value(SERVER_INFO)))
+        .with_child(addresses)
+}
+
+/// Kontalk's services have a name before the @ and are items of the domain.
+fn items(addressee: Addressee, facts: &Facts) -> Element {
+    let mut query = Element::new("query", ns::DISCO_ITEMS);
+    if addressee == Addressee::Domain {
+        for name in super::COMPONENTS {
+            let jid = format!("{name}@{}", facts.domain);
+            query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", jid).with("name", name));
+        }
+    }
+    query
+}
+
+fn component_info() -> Element {
+    let mut query = Element::new("query", ns::DISCO_INFO).with_child(identity("component", "generic"));
+    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING, ns::COMMANDS] {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     query
 }
 
-/// XEP-0030 §3.1, and the registry's identity for an account that is registered here.
-fn account_info(query: Element) -> Element {
-    let mut query = query.with_child(identity("account", "registered"));
-    for feature in [ns::DISCO_INFO, ns::DISCO_ITEMS, ns::PING] {
+/// XEP-0030 §3.1, and the registry's identity for an account that is registered here. XEP-0163 §6: an account is a pubsub
+/// service, too.
+fn account_info(facts: &Facts) -> Element {
+    let mut query = Element::new("query", ns::DISCO_INFO)
+        .with_child(identity("account", "registered"))
+        .with_child(identity("pubsub", "pep"));
+    let features = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::PING,
+        ns::CARBONS,
+        ns::VCARD,
+        ns::AVATAR_CONVERSION,
+        ns::PUBSUB,
+        ns::STANZA_ID,
+    ];
+    // XEP-0313 §7.
+    let archive = [ns::MAM, ns::MAM_EXTENDED].into_iter().filter(|_| facts.archive);
+    for feature in features.into_iter().chain(archive) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
+    }
+    for feature in PUBSUB_FEATURES {
+        query.push(Element::new("feature", ns::DISCO_INFO).with("var", format!("{}#{feature}", ns::PUBSUB)));
     }
     query
 }
@@ -49,3 +129,42 @@ fn account_info(query: Element) -> Element {
 fn identity(category: &str, kind: &str) -> Element {
     Element::new("identity", ns::DISCO_INFO).with("category", category).with("type", kind).with("name", "kontalk-node")
 }
+
+/// The software, for capabilities: an address that tells of it. XEP-0115 §4.
+pub const CAPS_NODE: &str = "https://kontalk.net/node";
+
+/// Which parts of XEP-0060 accounts offer, by the names of its §16.1.
+const PUBSUB_FEATURES: &[&str] = &[
+    "access-open",
+    "access-presence",
+    "access-roster",
+    "access-whitelist",
+    "auto-create",
+    "auto-subscribe",
+    "config-node",
+    "config-node-max",
+    "create-and-configure",
+    "create-nodes",
+    "delete-items",
+    "delete-nodes",
+    "filtered-notifications",
+    "item-ids",
+    "last-published",
+    "member-affiliation",
+    "meta-data",
+    "modify-affiliations",
+    "multi-items",
+    "outcast-affiliation",
+    "persistent-items",
+    "presence-notifications",
+    "presence-subscribe",
+    "publish",
+    "publish-options",
+    "purge-nodes",
+    "retract-items",
+    "retrieve-default",
+    "retrieve-items",
+];
+
+/// XEP-0157: the form's name.
+const SERVER_INFO: &str = "http://jabber.org/network/serverinfo";

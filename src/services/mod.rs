@@ -4,9 +4,13 @@
 //! the asker may not see: existing or not, it looks the same.
 
 mod disco;
+pub mod last_activity;
 mod ping;
+pub mod roster_match;
 mod time;
 mod version;
+
+pub use disco::{CAPS_NODE, domain_info};
 
 use crate::jid::BareJid;
 use crate::stanza::{IqType, Kind, Stanza, StanzaCondition, StanzaError, Timestamp};
@@ -17,8 +21,14 @@ use crate::xml::Element;
 pub struct Facts {
     /// The node's domain.
     pub domain: BareJid,
+    /// Where the operator can be reached, as URIs.
+    pub contact: Vec<String>,
     /// Is `jabber:iq:register` open to strangers?
     pub registration: bool,
+    /// The hash of what the domain can do (XEP-0115).
+    pub caps: String,
+    /// Are messages archived?
+    pub archive: bool,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -34,7 +44,18 @@ pub enum Addressee {
     Contact,
     /// Any other account, or none.
     Stranger,
+    /// One of the node's own services with a name before the @, see [`COMPONENTS`].
+    Component,
 }
+
+/// Where Kontalk's clients match their address books.
+pub const PROBE: &str = "probe";
+/// Where they ask for other servers.
+pub const NETWORK: &str = "network";
+/// Where they send what is for a group.
+pub const MULTICAST: &str = "multicast";
+/// Names before the @ that are services, hard-wired in Kontalk's clients; no account can have them.
+pub const COMPONENTS: [&str; 3] = [PROBE, NETWORK, MULTICAST];
 
 /// Answers an iq get or set. `None` only for what is no request.
 pub fn answer(request: &Stanza, addressee: Addressee, facts: &Facts) -> Option<Stanza> {
@@ -73,7 +94,10 @@ mod tests {
         let request = Stanza::new(parse_document(&text, ns::CLIENT, 10).unwrap()).unwrap();
         let facts = Facts {
             domain: "a.example".parse().unwrap(),
+            contact: vec!["mailto:admin@a.example".into()],
             registration: true,
+            caps: "hash".to_owned(),
+            archive: true,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
         answer(&request, addressee, &facts).unwrap().to_text()
@@ -87,11 +111,13 @@ mod tests {
             ("<time xmlns='urn:xmpp:time'/>", "<utc>2021-10-07T12:00:00Z</utc>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "category='server'"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "<feature var='jabber:iq:register'/>"),
-            (
-                "<query xmlns='http://jabber.org/protocol/disco#items'/>",
-                "<query xmlns='http://jabber.org/protocol/disco#items'/>",
-            ),
+            ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='probe@a.example' name='probe'/>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
+            // XEP-0115 §6.2.
+            (
+                "<query xmlns='http://jabber.org/protocol/disco#info' node='https://kontalk.net/node#hash'/>",
+                "node='https://kontalk.net/node#hash'",
+            ),
             ("<query xmlns='urn:example:unknown'/>", "service-unavailable"),
         ] {
             let answer = ask(payload, "a.example", Addressee::Domain);

@@ -146,11 +146,12 @@ impl SaslFailure {
         SaslFailure { condition, text: Some(text.into()) }
     }
 
-    /// The `<failure/>` element.
-    pub fn to_element(&self) -> Element {
-        let mut failure = Element::new("failure", ns::SASL).with_child(Element::new(self.condition.as_str(), ns::SASL));
+    /// The `<failure/>` element. `profile` is the namespace of the exchange that fails: [`ns::SASL`] or [`ns::SASL2`], whose
+    /// failures have the conditions of the first (XEP-0388 §2.6.2).
+    pub fn to_element(&self, profile: &'static str) -> Element {
+        let mut failure = Element::new("failure", profile).with_child(Element::new(self.condition.as_str(), ns::SASL));
         if let Some(text) = &self.text {
-            let mut element = Element::new("text", ns::SASL).with_text(text);
+            let mut element = Element::new("text", profile).with_text(text);
             element.set_lang("en");
             failure.push(element);
         }
@@ -184,7 +185,7 @@ mod tests {
             error,
             "<stream:error><system-shutdown xmlns='urn:ietf:params:xml:ns:xmpp-streams'/></stream:error>"
         );
-        let failure = SaslFailure::new(SaslCondition::NotAuthorized).to_element().to_text(ns::CLIENT);
+        let failure = SaslFailure::new(SaslCondition::NotAuthorized).to_element(ns::SASL).to_text(ns::CLIENT);
         assert_eq!(failure, "<failure xmlns='urn:ietf:params:xml:ns:xmpp-sasl'><not-authorized/></failure>");
     }
 }

@@ -9,6 +9,7 @@ use super::changes::Changes;
 use super::offline::Queues;
 use super::record::{decode_or_set_aside, encode, parts, whole};
 use super::schema::{Trees, account_prefix, address, contact_key, ring_key, split_key};
+use super::token::forget_tokens;
 use super::{Shared, Store, StoreError, roster};
 use crate::jid::BareJid;
 use crate::limits::RING_BYTES_MAX;
@@ -127,12 +128,20 @@ impl Store {
         })
     }
 
-    /// Sets or removes an account's password.
+    /// Sets or removes an account's password. What logged in by the old one, and was given a token for it, must do so anew.
     ///
     /// Errors: [`StoreError::NoAccount`], [`StoreError::TooLarge`].
     pub fn set_password(&self, address: &BareJid, password: Option<Credentials>) -> Result<Ticket, StoreError> {
         check_credentials(password.as_ref())?;
-        self.change_account(address, |account| account.password = password).map(|shared| shared.commits.wrote())
+        self.write(|shared, _| {
+            let trees = &shared.trees;
+            let old = account(trees, address)?.ok_or(StoreError::NoAccount)?;
+            let mut changes = Changes::default();
+            changes.put(&trees.accounts, address.as_str().into(), encode(&Account { password, ..old })?);
+            forget_tokens(&mut changes, trees, address)?;
+            changes.apply()?;
+            Ok(shared.commits.wrote())
+        })
     }
 
     /// Removes an account with everything that belongs to it.
@@ -278,7 +287,7 @@ impl Store {
     }
 }
 
-fn account(trees: &Trees, address: &BareJid) -> Result<Option<Account>, StoreError> {
+pub(super) fn account(trees: &Trees, address: &BareJid) -> Result<Option<Account>, StoreError> {
     match trees.accounts.get(address.as_str())? {
         Some(value) => decode_or_set_aside(trees, &trees.accounts, address.as_str().as_bytes(), &value),
         None => Ok(None),
@@ -314,9 +323,22 @@ fn depart<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) ->
 /// Takes away all that lies under an account's address, save the account itself and its key.
 fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) -> Result<(), StoreError> {
     let prefix = account_prefix(address);
-    for tree in [&trees.roster, &trees.requests, &trees.blocked, &trees.offline] {
+    let trees_of_keys = [
+        &trees.roster,
+        &trees.requests,
+        &trees.blocked,
+        &trees.offline,
+        &trees.nodes,
+        &trees.items,
+        &trees.item_ids,
+        &trees.archive,
+        &trees.sessions,
+        &trees.tokens,
+    ];
+    for tree in trees_of_keys {
         changes.remove_all(tree, &prefix)?;
     }
+    changes.remove(&trees.archive_preferences, address.as_str().as_bytes());
     Ok(())
 }
 

@@ -17,34 +17,43 @@
 //! be read is moved to a tree of its own and logged, never deleted. The trees, their keys and records: `schema`.
 
 mod account;
+mod archive;
 mod changes;
 mod committer;
 mod error;
 mod offline;
 mod open;
+mod pubsub;
 mod record;
 mod roster;
 mod schema;
+mod session;
+mod token;
 
 #[cfg(test)]
 mod tests;
 
 pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
+pub use pubsub::{PepChange, SHELF};
 
 use std::fmt;
 use std::fs::File;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicU64;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 use smol::channel::Receiver;
 
-use crate::jid::BareJid;
+use crate::archive::{ArchiveId, Archived, Filter, Preferences};
+use crate::jid::{BareJid, Jid};
+use crate::limits::ARCHIVE_TTL;
 use crate::roster::{BlockList, Entry, Roster};
-use crate::router::{OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
+use crate::router::{ArchiveScan, KeptSession, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 use crate::stanza::Timestamp;
 use committer::{Commits, Committer};
-use offline::Queues;
+use offline::{OfflineLimits, Queues};
 use schema::Trees;
 
 /// The open store. Clones share it; the last one dropped commits what is left and closes it.
@@ -85,10 +94,16 @@ impl Store {
             data_file: opened.data_file,
             queues: Mutex::new(Queues::default()),
             commits: Commits::default(),
+            archive_ttl_secs: AtomicU64::new(ARCHIVE_TTL.as_secs()),
         });
         let committer = Committer::start(Arc::clone(&shared))
             .map_err(|error| OpenError::Io { path: dir.to_owned(), error: error.to_string() })?;
         Ok(Store { committer: Arc::new(committer), shared })
+    }
+
+    /// How many messages may wait for one account, and how long; without this call as `limits` has it.
+    pub fn set_offline_limits(&self, messages_max: usize, ttl: Duration) {
+        self.shared.queues().limits = OfflineLimits { messages_max, ttl };
     }
 
     /// Waits until the write with this ticket survives a power cut.
@@ -198,6 +213,18 @@ impl Storage for Store {
         Ok(self.read(|shared| Ok(shared.trees.accounts.contains_key(account.as_str())?))?)
     }
 
+    fn key_fingerprint(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {
+        let fingerprint = self.account(account)?.and_then(|account| account.fingerprint);
+        Ok(fingerprint.map(|bytes| bytes.iter().map(|byte| format!("{byte:02X}")).collect()))
+    }
+
+    fn key_ring(&self, account: &BareJid) -> Result<Option<Vec<u8>>, StorageFault> {
+        match self.account(account)?.and_then(|account| account.fingerprint) {
+            Some(fingerprint) => Ok(self.ring(&fingerprint)?),
+            None => Ok(None),
+        }
+    }
+
     fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault> {
         Ok(self.read(|shared| roster::roster(&shared.trees, account))?)
     }
@@ -266,6 +293,55 @@ impl Storage for Store {
             Ok(())
         })?)
     }
+
+    fn avatar_hash(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {
+        Ok(self.stored_avatar(account)?)
+    }
+
+    fn archive_preferences(&self, account: &BareJid) -> Result<Preferences, StorageFault> {
+        Ok(self.read_preferences(account)?)
+    }
+
+    fn save_archive_preferences(
+        &mut self,
+        account: &BareJid,
+        preferences: &Preferences,
+    ) -> Result<Ticket, StorageFault> {
+        Ok(self.write_preferences(account, preferences)?)
+    }
+
+    fn archive(
+        &mut self,
+        account: &BareJid,
+        with: &Jid,
+        stanza: &str,
+        stamp: Timestamp,
+    ) -> Result<(ArchiveId, Ticket), StorageFault> {
+        Ok(self.write(|shared, queues| {
+            let id = queues.archives.append(&shared.trees, account, with, stanza, stamp)?;
+            Ok((id, shared.commits.wrote()))
+        })?)
+    }
+
+    fn archive_scan(&mut self, account: &BareJid, filter: &Filter) -> Result<ArchiveScan, StorageFault> {
+        Ok(self.write(|shared, queues| {
+            queues.archives.write(&shared.trees, account)?;
+            archive::scan(shared, account, filter)
+        })?)
+    }
+
+    fn archived(
+        &mut self,
+        account: &BareJid,
+        ids: &[ArchiveId],
+        bytes_max: usize,
+    ) -> Result<Vec<Archived>, StorageFault> {
+        Ok(self.read(|shared| archive::messages(shared, account, ids, bytes_max))?)
+    }
+
+    fn keep_sessions(&mut self, sessions: Vec<KeptSession>) -> Result<(), StorageFault> {
+        Ok(self.write_sessions(&sessions)?)
+    }
 }
 
 /// What handles and committer share.
@@ -278,6 +354,8 @@ struct Shared {
     /// Offline messages not yet written; whoever writes anything holds it.
     queues: Mutex<Queues>,
     commits: Commits,
+    /// How long the archive keeps messages; zero: nothing is archived.
+    archive_ttl_secs: AtomicU64,
 }
 
 impl Shared {

@@ -13,9 +13,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use std::time::Duration;
+
 use serde::{Deserialize, Serialize};
 
 use super::StoreError;
+use super::archive::Archives;
 use super::changes::Changes;
 use super::record::{decode_packed, encode_packed, parts, set_aside, whole};
 use super::schema::{Trees, account_prefix, chunk_key, split_chunk_key, split_key};
@@ -24,13 +27,31 @@ use crate::limits::{OFFLINE_BYTES_MAX, OFFLINE_MESSAGES_MAX, OFFLINE_TTL, STANZA
 use crate::router::{OfflineId, OfflineMessage};
 use crate::stanza::Timestamp;
 
+/// What an operator may choose.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct OfflineLimits {
+    /// Messages of one account.
+    pub(super) messages_max: usize,
+    /// How long one waits.
+    pub(super) ttl: Duration,
+}
+
+impl Default for OfflineLimits {
+    fn default() -> OfflineLimits {
+        OfflineLimits { messages_max: OFFLINE_MESSAGES_MAX, ttl: OFFLINE_TTL }
+    }
+}
+
 /// The queues of all accounts, as far as they are in memory.
 #[derive(Default)]
 pub(super) struct Queues {
+    pub(super) limits: OfflineLimits,
     queues: HashMap<BareJid, Queue>,
     /// Accounts with a pending chunk, in the order it began.
     pending: Vec<BareJid>,
     next_chunk: u64,
+    /// Archived messages gather likewise, and are written with these.
+    pub(super) archives: Archives,
 }
 
 /// One account's messages.
@@ -82,10 +103,11 @@ impl Queues {
         if stanza.len() > MESSAGE_BYTES_MAX {
             return Err(StoreError::TooLarge { bytes_max: MESSAGE_BYTES_MAX });
         }
-        if !self.queue(trees, account)?.has_room(stanza.len()) {
+        let messages_max = self.limits.messages_max;
+        if !self.queue(trees, account)?.has_room(stanza.len(), messages_max) {
             // Room may be taken by what is too old. This reads one chunk if it is not: a full account must not be dear.
             self.expire(trees, account, stamp)?;
-            if !self.queue(trees, account)?.has_room(stanza.len()) {
+            if !self.queue(trees, account)?.has_room(stanza.len(), messages_max) {
                 return Err(StoreError::Full);
             }
         }
@@ -128,8 +150,9 @@ impl Queues {
         let mut found: Vec<OfflineMessage> = Vec::new();
         let mut expired = Vec::new();
         let mut full = false;
+        let ttl = self.limits.ttl;
         let mut sort = |id: OfflineId, stamp: Timestamp, stanza: String| {
-            if is_expired(stamp, now) {
+            if is_expired(stamp, now, ttl) {
                 expired.push(id);
             } else if after.is_none_or(|after| id > after) && found.len() < count_max {
                 found.push(OfflineMessage { id, stanza, stamp });
@@ -196,7 +219,7 @@ impl Queues {
         for account in std::mem::take(&mut self.pending) {
             self.write_pending(trees, &account)?;
         }
-        Ok(())
+        self.archives.write_all(trees)
     }
 
     /// Writes what is pending and rewrites what is stale.
@@ -213,6 +236,7 @@ impl Queues {
     /// The account's messages are removed from the tree by the caller; here too they are no more.
     pub(super) fn forget(&mut self, account: &BareJid) {
         self.queues.remove(account);
+        self.archives.forget(account);
     }
 
     /// Removes the chunks of the next account after `after` that hold only messages that are too old. Gives the account's key and
@@ -242,10 +266,11 @@ impl Queues {
         let mut removed = 0;
         let mut changes = Changes::default();
         let mut chunks = WrittenChunks::new(trees, account);
+        let ttl = self.limits.ttl;
         // Chunks are in order of time, so the first that holds something fresh ends the search.
         while let Some((chunk, written)) = chunks.next_chunk()? {
             let Some(messages) = written.messages_or_set_aside(trees)? else { continue };
-            if messages.iter().any(|message| !is_expired(message.stamp, now)) {
+            if messages.iter().any(|message| !is_expired(message.stamp, now, ttl)) {
                 break;
             }
             written.keys.iter().for_each(|key| changes.remove(&trees.offline, key));
@@ -305,8 +330,8 @@ impl Queue {
         Ok(queue)
     }
 
-    fn has_room(&self, bytes: usize) -> bool {
-        self.messages < OFFLINE_MESSAGES_MAX && self.bytes + bytes <= OFFLINE_BYTES_MAX
+    fn has_room(&self, bytes: usize, messages_max: usize) -> bool {
+        self.messages < messages_max && self.bytes + bytes <= OFFLINE_BYTES_MAX
     }
 
     fn count_down(&mut self, bytes: usize) {
@@ -462,8 +487,8 @@ pub(super) fn totals(trees: &Trees) -> Result<(u64, u64), StoreError> {
     Ok((messages, bytes))
 }
 
-fn is_expired(stamp: Timestamp, now: Timestamp) -> bool {
-    now.since(stamp) > OFFLINE_TTL
+fn is_expired(stamp: Timestamp, now: Timestamp, ttl: Duration) -> bool {
+    now.since(stamp) > ttl
 }
 
 fn bytes_of(stanza: &str) -> u32 {

@@ -29,13 +29,18 @@ pub(super) fn encode_packed<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreEr
 
 /// A record that [`encode_packed`] wrote; `None` if it is not, or claims to be larger than `bytes_max`.
 pub(super) fn decode_packed<T: DeserializeOwned>(bytes: &[u8], bytes_max: usize) -> Option<T> {
+    postcard::from_bytes(&unpacked(bytes, bytes_max)?).ok()
+}
+
+/// The same before it is decoded, for records that are read in place.
+pub(super) fn unpacked(bytes: &[u8], bytes_max: usize) -> Option<Vec<u8>> {
     match bytes.split_first()? {
         (&LAYOUT_PACKED, packed) => {
             let size = u32::from_le_bytes(*packed.first_chunk::<4>()?);
             if usize::try_from(size).ok()? > bytes_max {
                 return None;
             }
-            postcard::from_bytes(&lz4_flex::decompress_size_prepended(packed).ok()?).ok()
+            lz4_flex::decompress_size_prepended(packed).ok()
         }
         _ => None,
     }

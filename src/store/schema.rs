@@ -15,12 +15,21 @@
 //! | `requests` | `ACCOUNT 00 CONTACT` | the contact's waiting subscription `Request` |
 //! | `blocked` | `ACCOUNT 00 JID` | empty |
 //! | `offline` | `ACCOUNT 00` chunk (8), part (2) | a part of a chunk of messages (`offline`) |
+//! | `nodes` | `ACCOUNT 00` | what the account uses of its share (`pubsub`) |
+//! | | `ACCOUNT 00 NODE` | a pubsub node, how many items it has, and the number of the next |
+//! | `items` | `ACCOUNT 00 NODE 00` number (8), part (2) | a part of an item; by number they lie in the order of publication |
+//! | `item_ids` | `ACCOUNT 00 NODE 00 ITEM` | the item's number |
 //! | `farewells` | `ACCOUNT 00 CONTACT` | two flags: the contact is still to be sent unsubscribe, unsubscribed, in the name of a former owner |
+//! | `archive` | `ACCOUNT 00` chunk (8), part (2) | a part of a chunk of archived messages (`archive`) |
+//! | `archive_preferences` | `ACCOUNT` | what the user chose |
+//! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
+//! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
-//! A thing in parts (rings, chunks) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
+//! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
 
 use crate::jid::BareJid;
+use crate::stream::ClientId;
 
 /// The version of all this.
 pub(super) const VERSION: u32 = 1;
@@ -35,6 +44,13 @@ pub(super) struct Trees {
     pub(super) blocked: sled::Tree,
     pub(super) offline: sled::Tree,
     pub(super) farewells: sled::Tree,
+    pub(super) archive: sled::Tree,
+    pub(super) archive_preferences: sled::Tree,
+    pub(super) sessions: sled::Tree,
+    pub(super) tokens: sled::Tree,
+    pub(super) nodes: sled::Tree,
+    pub(super) items: sled::Tree,
+    pub(super) item_ids: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -50,6 +66,13 @@ impl Trees {
             blocked: db.open_tree("blocked")?,
             offline: db.open_tree("offline")?,
             farewells: db.open_tree("farewells")?,
+            archive: db.open_tree("archive")?,
+            archive_preferences: db.open_tree("archive_preferences")?,
+            sessions: db.open_tree("sessions")?,
+            tokens: db.open_tree("tokens")?,
+            nodes: db.open_tree("nodes")?,
+            items: db.open_tree("items")?,
+            item_ids: db.open_tree("item_ids")?,
             damaged: db.open_tree("damaged")?,
         })
     }
@@ -78,6 +101,36 @@ pub(super) fn chunk_key(account: &BareJid, chunk: u64, part: u16) -> Vec<u8> {
     let mut key = joined(account, &chunk.to_be_bytes());
     key.extend_from_slice(&part.to_be_bytes());
     key
+}
+
+/// Key of a part of a session.
+pub(super) fn session_key(account: &BareJid, resource: &str, part: u16) -> Vec<u8> {
+    let mut key = joined(account, resource.as_bytes());
+    key.push(0);
+    key.extend_from_slice(&part.to_be_bytes());
+    key
+}
+
+/// Key of the login tokens of one client of an account.
+pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
+    joined(account, &client.0)
+}
+
+/// What the keys of the items of one node begin with.
+pub(super) fn items_prefix(account: &BareJid, node: &str) -> Vec<u8> {
+    let mut prefix = joined(account, node.as_bytes());
+    prefix.push(0);
+    prefix
+}
+
+/// Key of a part of an item, behind the prefix of its node.
+pub(super) fn item_key(prefix: &[u8], number: u64, part: u16) -> Vec<u8> {
+    [prefix, number.to_be_bytes().as_slice(), part.to_be_bytes().as_slice()].concat()
+}
+
+/// Key of an item's name, behind the prefix of its node.
+pub(super) fn item_id_key(prefix: &[u8], id: &str) -> Vec<u8> {
+    [prefix, id.as_bytes()].concat()
 }
 
 /// Key of a part of a ring.

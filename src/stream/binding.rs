@@ -1,6 +1,6 @@
 //! What an authenticated client says: binding or resumption first, then stanzas. RFC 6120 §7, §8.1.2.1; XEP-0198, XEP-0352.
 
-use super::{Action, Awaiting, ResumeRefused, Stage, Stream};
+use super::{Action, Awaiting, Bound, Management, ResumeRefused, Resumed, SessionWishes, Stage, Stream};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::stanza::{
     IqType, Kind, MessageType, PresenceType, Stanza, StanzaCondition, StanzaError, StanzaFault, StreamCondition,
@@ -57,15 +57,15 @@ impl Stream {
                 return;
             }
         };
-        self.awaiting = Awaiting::Binding(stanza.id().unwrap_or_default().into());
-        self.queue.push_back(Action::Bind { account, resource });
+        self.awaiting = Awaiting::Binding(Some(stanza.id().unwrap_or_default().into()));
+        self.queue.push_back(Action::Bind { account, resource, wishes: SessionWishes::default() });
     }
 
-    pub(super) fn answer_binding(&mut self, id: &str, answer: Result<FullJid, StanzaError>) {
+    pub(super) fn answer_binding(&mut self, id: &str, answer: Result<Bound, StanzaError>) {
         let reply = match answer {
-            Ok(full) => {
-                let jid = Element::new("jid", ns::BIND).with_text(&full.to_string());
-                self.stage = Stage::Bound(full);
+            Ok(bound) => {
+                let jid = Element::new("jid", ns::BIND).with_text(&bound.jid.to_string());
+                self.stage = Stage::Bound(bound.jid);
                 Stanza::build(Kind::Iq(IqType::Result), None, None, Some(id))
                     .with_child(Element::new("bind", ns::BIND).with_child(jid))
             }
@@ -79,19 +79,21 @@ impl Stream {
         let token = element.attribute("previd").filter(|token| !token.is_empty());
         match (token, count(element)) {
             (Some(token), Some(h)) => {
-                self.awaiting = Awaiting::Resumption;
+                self.awaiting = Awaiting::Resumption(token.into());
                 self.queue.push_back(Action::Resume { account, token: token.to_owned(), h });
             }
             _ => self.send(&failed(StanzaCondition::BadRequest)),
         }
     }
 
-    pub(super) fn resumption_refused(&mut self, refused: ResumeRefused) {
-        let mut failed = failed(StanzaCondition::ItemNotFound);
-        if let Some(h) = refused.h {
-            failed.set_attribute("h", h.to_string());
+    pub(super) fn answer_resumption(&mut self, token: &str, answer: Result<Resumed, ResumeRefused>) {
+        match answer {
+            Ok(resumed) => {
+                self.send(&resumed.to_element(token));
+                self.stage = Stage::Bound(resumed.jid);
+            }
+            Err(refused) => self.send(&refused.to_element()),
         }
-        self.send(&failed);
     }
 
     /// A connected resource.
@@ -105,9 +107,7 @@ impl Stream {
                 None => self.end(Some(StreamError::with_text(StreamCondition::BadFormat, "<a/> has no count in h"))),
             },
             (ns::SM, "enable") => {
-                let resume = matches!(element.attribute("resume"), Some("true" | "1"));
-                let max_secs = element.attribute("max").and_then(|max| max.parse().ok());
-                self.queue.push_back(Action::EnableSm { resume, max_secs });
+                self.queue.push_back(Action::EnableSm(management_wish(&element)));
             }
             // XEP-0198 §5: only instead of binding.
             (ns::SM, "resume") => self.send(&failed(StanzaCondition::UnexpectedRequest)),
@@ -185,11 +185,19 @@ fn fault_reply(element: &Element, error: &StanzaError, domain: &BareJid, to: Opt
 }
 
 /// XEP-0198: the count of stanzas handled, decimal, modulo 2^32.
-fn count(element: &Element) -> Option<u32> {
+pub(super) fn count(element: &Element) -> Option<u32> {
     element.attribute("h")?.parse().ok()
 }
 
+/// XEP-0198 §3: `<enable/>`.
+pub(super) fn management_wish(enable: &Element) -> Management {
+    Management {
+        resume: matches!(enable.attribute("resume"), Some("true" | "1")),
+        max_secs: enable.attribute("max").and_then(|max| max.parse().ok()),
+    }
+}
+
 /// XEP-0198 §3, §5: a refusal, with a stanza error condition.
-fn failed(condition: StanzaCondition) -> Element {
+pub(super) fn failed(condition: StanzaCondition) -> Element {
     Element::new("failed", ns::SM).with_child(Element::new(condition.as_str(), ns::STANZA_ERRORS))
 }

@@ -1,6 +1,7 @@
 //! Stream headers, theirs and ours, and the features behind ours. RFC 6120 §4.3, §4.7, §4.8.
 
-use super::sasl::{Mechanism, mechanisms};
+use super::sasl::{Mechanism, channel_bindings, mechanisms};
+use super::sign_on::authentication_feature;
 use super::{Action, Stage, Stream, TlsFacts};
 use crate::jid::Jid;
 use crate::stanza::{StreamCondition, StreamError};
@@ -11,6 +12,10 @@ impl Stream {
     pub(super) fn header(&mut self, header: &StreamHeader) {
         if let Err(error) = self.check(header) {
             return self.end(Some(error));
+        }
+        if !matches!(self.stage, Stage::Authenticated(_) | Stage::Bound(_)) {
+            let from = header.root.attribute("from").and_then(|from| from.parse::<Jid>().ok());
+            self.from = from.map(|from| Box::new(from.bare().clone()));
         }
         self.lang = header.root.lang().filter(|lang| lang_must_be_told(lang)).map(Box::from);
         let mut text = String::with_capacity(1024);
@@ -81,7 +86,7 @@ impl Stream {
                 features.with_child(Element::new("starttls", ns::TLS).with_child(Element::new("required", ns::TLS)))
             }
             Stage::Secured(facts) => self.stranger_features(features, facts),
-            Stage::Authenticated(_) | Stage::Bound(_) => client_features(features),
+            Stage::Authenticated(_) | Stage::Bound(_) => self.session_features(false),
         }
     }
 
@@ -91,15 +96,14 @@ impl Stream {
         for mechanism in &offered {
             list.push(Element::new("mechanism", ns::SASL).with_text(mechanism.as_str()));
         }
-        let mut features = features.with_child(list);
-        if offered.iter().any(|mechanism| matches!(mechanism, Mechanism::Scram { plus: true, .. })) {
+        let offered = Mechanism::offered_by_sasl2(facts);
+        let mut features =
+            features.with_child(list).with_child(authentication_feature(facts, &offered, self.config.inline));
+        let known = channel_bindings(facts);
+        if !known.is_empty() {
             // XEP-0440: which channel bindings we can check, so that the client need not guess.
             let mut bindings = Element::new("sasl-channel-binding", ns::SASL_CHANNEL_BINDING);
-            let known = [
-                ("tls-exporter", facts.exporter.is_some()),
-                ("tls-server-end-point", facts.server_end_point.is_some()),
-            ];
-            for (name, _) in known.into_iter().filter(|(_, known)| *known) {
+            for name in known {
                 bindings.push(Element::new("channel-binding", ns::SASL_CHANNEL_BINDING).with("type", name));
             }
             features.push(bindings);
@@ -110,20 +114,28 @@ impl Stream {
         }
         features
     }
-}
 
-/// What an authenticated client may use. No compression: Kontalk clients would take it, and it leaks secrets beside which
-/// an attacker can place text.
-fn client_features(features: Element) -> Element {
-    features
-        .with_child(Element::new("bind", ns::BIND))
-        // Old clients ask for a session unless it is marked as optional.
-        .with_child(Element::new("session", ns::SESSION).with_child(Element::new("optional", ns::SESSION)))
-        .with_child(Element::new("sm", ns::SM))
-        .with_child(Element::new("ver", ns::ROSTER_VERSIONING))
-        .with_child(Element::new("sub", ns::PRE_APPROVAL))
-        // Kontalk streams: the marker for finding one's contacts.
-        .with_child(Element::new("roster", ns::KONTALK_ROSTER))
+    /// What an authenticated client may use; what an inline request has done already is left out. No compression: Kontalk
+    /// clients would take it, and it leaks secrets beside which an attacker can place text.
+    pub(super) fn session_features(&self, managed: bool) -> Element {
+        let mut features = Element::new("features", ns::STREAM);
+        if !matches!(self.stage, Stage::Bound(_)) {
+            features.push(Element::new("bind", ns::BIND));
+            // Old clients ask for a session unless it is marked as optional.
+            features.push(Element::new("session", ns::SESSION).with_child(Element::new("optional", ns::SESSION)));
+        }
+        if !managed {
+            features.push(Element::new("sm", ns::SM));
+        }
+        // XEP-0115 §6.3.
+        self.config.caps.iter().for_each(|caps| features.push(caps.clone()));
+        features
+            .with_child(Element::new("ver", ns::ROSTER_VERSIONING))
+            .with_child(Element::new("sub", ns::PRE_APPROVAL))
+            .with_child(Element::new("csi", ns::CSI))
+            // Kontalk streams: the marker for finding one's contacts.
+            .with_child(Element::new("roster", ns::KONTALK_ROSTER))
+    }
 }
 
 /// RFC 6120 §4.7.5: `major.minor`, both decimal. A higher version than ours is answered with ours.

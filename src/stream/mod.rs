@@ -1,8 +1,8 @@
 //! One client's stream as a value: header, features, STARTTLS, SASL, registration before login, resource binding, close.
-//! RFC 6120 §4–7, RFC 5802, RFC 7677, XEP-0198, XEP-0440.
+//! RFC 6120 §4–7, RFC 5802, RFC 7677, XEP-0198, XEP-0440; in one round trip by XEP-0388, XEP-0386 and XEP-0484.
 //!
 //! States: Plain -> Secured -> Authenticated -> Bound, each after the first beginning with a new stream header. A stream
-//! that begins inside TLS starts Secured. The edge tells ([`Stream::receive`], the answers, [`Stream::handle_timeout`]) and
+//! that begins inside TLS starts Secured. With SASL2 the last two need no header, and are reached together ([`sign_on`]). The edge tells ([`Stream::receive`], the answers, [`Stream::handle_timeout`]) and
 //! asks ([`Stream::next_action`], [`Stream::deadline`]). While an answer is awaited no further input is looked at, so
 //! everything happens in the order in which the client sent it.
 //!
@@ -16,11 +16,17 @@ mod keys;
 mod negotiation;
 mod sasl;
 mod scram;
+mod sign_on;
 #[cfg(test)]
 mod tests;
+mod token;
 
-pub use action::{Action, ResumeRefused};
+pub use action::{Action, Bound, Management, ResumeRefused, Resumed, SessionWishes};
 pub use keys::{DEFAULT_ITERATIONS, Keys, PASSWORD_BYTES_MAX, Password, PasswordError, SALT_BYTES, ScramKeys};
+pub use token::{
+    ClientId, HashedToken, IssuedToken, Judged, Keep, Serial, TokenProof, TokenRecord, TokenSlots, TokenVerdict,
+    token_text,
+};
 
 use std::collections::VecDeque;
 use std::fmt;
@@ -36,14 +42,27 @@ use crate::xml::{Element, Frame, Framer, FramerLimits, ns};
 
 use keys::hmac_sha256;
 use sasl::{Exchange, PendingScram};
+use sign_on::SignOn;
 
 /// What is the same for all client streams of a node.
-#[derive(Clone, Debug)]
+#[derive(Clone)]
 pub struct StreamConfig {
     /// The domain we serve, which clients name in the header's `to`.
     pub domain: BareJid,
     /// Whether strangers may register (`jabber:iq:register`); if not, the feature is not offered either.
     pub registration: bool,
+    /// What a session can begin with, as feature names (XEP-0386 §3.1).
+    pub inline: &'static [&'static str],
+    /// Random and always the same: clients' resources are made with it (XEP-0386 §3.2.1).
+    pub resource_secret: [u8; 32],
+    /// The node's own capabilities element (XEP-0115), offered to clients that have authenticated.
+    pub caps: Option<Element>,
+}
+
+impl fmt::Debug for StreamConfig {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("StreamConfig").field("domain", &self.domain).finish_non_exhaustive()
+    }
 }
 
 /// What kind of certificate the client presented in the TLS handshake. The edge keeps the bytes.
@@ -66,6 +85,8 @@ pub struct TlsFacts {
     pub server_end_point: Option<Vec<u8>>,
     /// The client's certificate.
     pub client_certificate: ClientCertificate,
+    /// The version's number in TLS itself (RFC 8446 §4.1.2): 0x0304 for 1.3.
+    pub version: u16,
 }
 
 impl fmt::Debug for TlsFacts {
@@ -90,6 +111,10 @@ pub struct Stream {
     stage: Stage,
     awaiting: Awaiting,
     exchange: Exchange,
+    /// Authentication by SASL2 and what belongs to it, while it lasts.
+    sign_on: Option<Box<SignOn>>,
+    /// Whom the client's header names, until it has authenticated.
+    from: Option<Box<BareJid>>,
     queue: VecDeque<Action>,
     /// Our header of the present stream was queued.
     header_sent: bool,
@@ -124,9 +149,12 @@ enum Awaiting {
     /// Whether PLAIN or EXTERNAL is right; the account is named in what the edge is told of a failure.
     Verdict(Option<BareJid>),
     Registration,
-    /// To the bind request of this id.
-    Binding(Box<str>),
-    Resumption,
+    /// Whether the token of this account is right; without account, a new token.
+    Token(Option<Box<BareJid>>),
+    /// To the bind request of this id, or to an inline one.
+    Binding(Option<Box<str>>),
+    /// By this token.
+    Resumption(Box<str>),
 }
 
 impl Stream {
@@ -142,6 +170,8 @@ impl Stream {
             },
             awaiting: Awaiting::Nothing,
             exchange: Exchange::None,
+            sign_on: None,
+            from: None,
             queue: VecDeque::new(),
             header_sent: false,
             closed: false,
@@ -234,26 +264,31 @@ impl Stream {
     }
 
     /// Answers [`Action::Bind`]: the full JID of the connected resource, or why there is none; then the client may try again.
-    pub fn bound(&mut self, answer: Result<FullJid, StanzaError>) {
+    pub fn bound(&mut self, answer: Result<Bound, StanzaError>) {
         if self.closed {
             return;
         }
         let Awaiting::Binding(id) = &mut self.awaiting else { return };
-        let id = std::mem::take(id);
+        let id = id.take();
         self.awaiting = Awaiting::Nothing;
-        self.answer_binding(&id, answer);
+        match id {
+            Some(id) => self.answer_binding(&id, answer),
+            None => self.inline_bound(answer),
+        }
     }
 
-    /// Answers [`Action::Resume`]. After success the stream is bound; `<resumed/>` and what was lost are sent by whoever
-    /// keeps the session, so that its order is kept.
-    pub fn resumed(&mut self, answer: Result<FullJid, ResumeRefused>) {
-        if self.closed || !matches!(self.awaiting, Awaiting::Resumption) {
-            return;
-        }
+    /// Answers [`Action::Resume`]. After success the stream is bound and the client is told so; whoever keeps the session sends
+    /// behind it what was lost.
+    pub fn resumed(&mut self, answer: Result<Resumed, ResumeRefused>) {
+        let (false, Awaiting::Resumption(token)) = (self.closed, &mut self.awaiting) else { return };
+        let token = std::mem::take(token);
         self.awaiting = Awaiting::Nothing;
-        match answer {
-            Ok(full) => self.stage = Stage::Bound(full),
-            Err(refused) => self.resumption_refused(refused),
+        match &self.stage {
+            Stage::Authenticated(account) if self.sign_on.is_some() => {
+                let account = account.clone();
+                self.inline_resumed(account, answer, &token);
+            }
+            _ => self.answer_resumption(&token, answer),
         }
     }
 
@@ -329,6 +364,7 @@ impl Stream {
         }
         self.closed = true;
         self.exchange = Exchange::None;
+        self.sign_on = None;
         // Between <proceed/> and the end of the handshake nothing can be said.
         if !matches!(self.awaiting, Awaiting::Tls) {
             let mut text = String::new();

@@ -17,6 +17,10 @@ impl Stream {
         } else if element.namespace() == ns::SASL {
             // RFC 6120 §6.5.4.
             self.sasl_failed(None, &SaslFailure::new(SaslCondition::EncryptionRequired));
+        } else if element.namespace() == ns::SASL2 {
+            // XEP-0388 §3: only after TLS.
+            self.sign_on.get_or_insert_default();
+            self.sasl_failed(None, &SaslFailure::new(SaslCondition::EncryptionRequired));
         } else if is_stream_content(element) {
             // RFC 6120 §4.9.3.14.
             self.end(Some(StreamError::with_text(StreamCondition::PolicyViolation, "TLS is required first")));
@@ -26,7 +30,12 @@ impl Stream {
     }
 
     pub(super) fn before_authentication(&mut self, element: Element) {
-        if element.namespace() == ns::SASL {
+        if element.namespace() == ns::SASL2 {
+            self.sasl2_element(&element);
+        } else if self.sign_on.is_some() {
+            // XEP-0388 §2.4: nothing else goes while authentication is in progress.
+            self.end_early(&element);
+        } else if element.namespace() == ns::SASL {
             self.sasl_element(&element);
         } else if element.is("starttls", ns::TLS) {
             // RFC 6120 §5.4.2.2: TLS is there already, so this is a failure, and a failure ends the stream.

@@ -18,7 +18,7 @@ pub(super) enum Hash {
 }
 
 impl Hash {
-    fn digest(self, bytes: &[u8]) -> Vec<u8> {
+    pub fn digest(self, bytes: &[u8]) -> Vec<u8> {
         match self {
             Hash::Sha1 => Sha1::digest(bytes).to_vec(),
             Hash::Sha256 => Sha256::digest(bytes).to_vec(),
@@ -128,16 +128,18 @@ pub(super) struct ServerExchange {
 }
 
 impl ServerExchange {
-    /// The exchange, and `server-first-message`. The nonce is random and without comma.
+    /// The exchange, and `server-first-message`. The nonce is random and without comma; `extensions` are attributes for its
+    /// end, each with a comma before it (RFC 5802 §5.1).
     pub fn begin(
         first: ClientFirst,
         binding_data: &[u8],
         hash: Hash,
         keys: ScramKeys,
         server_nonce: &str,
+        extensions: &str,
     ) -> (ServerExchange, String) {
         let nonce = first.nonce + server_nonce;
-        let server_first = format!("r={nonce},s={},i={}", BASE64.encode(&keys.salt), keys.iterations);
+        let server_first = format!("r={nonce},s={},i={}{extensions}", BASE64.encode(&keys.salt), keys.iterations);
         let auth_message = format!("{},{server_first},", first.bare);
         let mut binding_input = first.gs2_header.into_bytes();
         binding_input.extend_from_slice(binding_data);
@@ -205,7 +207,7 @@ mod tests {
     fn exchange(hash: Hash, first: &str, salt: &str, server_nonce: &str) -> (ServerExchange, String) {
         let first = ClientFirst::parse(first).unwrap();
         let keys = ScramKeys::derive("pencil", BASE64.decode(salt).unwrap(), 4096).unwrap();
-        ServerExchange::begin(first, &[], hash, keys, server_nonce)
+        ServerExchange::begin(first, &[], hash, keys, server_nonce, "")
     }
 
     #[test]
@@ -292,6 +294,7 @@ mod tests {
             exporter,
             server_end_point,
             client_certificate: crate::stream::ClientCertificate::None,
+            version: 0x0304,
         };
         let both = facts(Some([7; 32]), Some(vec![9; 20]));
         let endpoint = facts(None, Some(vec![9; 20]));

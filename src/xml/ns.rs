@@ -34,8 +34,22 @@ pub const LAST: &str = "jabber:iq:last";
 pub const DISCO_INFO: &str = "http://jabber.org/protocol/disco#info";
 /// XEP-0030.
 pub const DISCO_ITEMS: &str = "http://jabber.org/protocol/disco#items";
+/// XEP-0033.
+pub const ADDRESS: &str = "http://jabber.org/protocol/address";
 /// XEP-0050.
 pub const COMMANDS: &str = "http://jabber.org/protocol/commands";
+/// XEP-0049.
+pub const PRIVATE: &str = "jabber:iq:private";
+/// XEP-0054.
+pub const VCARD: &str = "vcard-temp";
+/// XEP-0060.
+pub const PUBSUB: &str = "http://jabber.org/protocol/pubsub";
+/// XEP-0060 §8.
+pub const PUBSUB_OWNER: &str = "http://jabber.org/protocol/pubsub#owner";
+/// XEP-0060: notifications.
+pub const PUBSUB_EVENT: &str = "http://jabber.org/protocol/pubsub#event";
+/// XEP-0060: error details.
+pub const PUBSUB_ERRORS: &str = "http://jabber.org/protocol/pubsub#errors";
 /// XEP-0077.
 pub const REGISTER: &str = "jabber:iq:register";
 /// XEP-0077: its stream feature.
@@ -46,6 +60,8 @@ pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 pub const VERSION: &str = "jabber:iq:version";
 /// XEP-0115.
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// XEP-0153.
+pub const VCARD_UPDATE: &str = "vcard-temp:x:update";
 /// XEP-0160.
 pub const MSG_OFFLINE: &str = "msgoffline";
 /// XEP-0184.
@@ -62,18 +78,50 @@ pub const PING: &str = "urn:xmpp:ping";
 pub const TIME: &str = "urn:xmpp:time";
 /// XEP-0203.
 pub const DELAY: &str = "urn:xmpp:delay";
+/// XEP-0280.
+pub const CARBONS: &str = "urn:xmpp:carbons:2";
+/// XEP-0297.
+pub const FORWARD: &str = "urn:xmpp:forward:0";
 /// XEP-0334.
 pub const HINTS: &str = "urn:xmpp:hints";
+/// XEP-0308.
+pub const CORRECTION: &str = "urn:xmpp:message-correct:0";
+/// XEP-0059.
+pub const RSM: &str = "http://jabber.org/protocol/rsm";
+/// XEP-0122.
+pub const VALIDATION: &str = "http://jabber.org/protocol/xdata-validate";
+/// XEP-0313.
+pub const MAM: &str = "urn:xmpp:mam:2";
+/// XEP-0313: the feature of its later half.
+pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
+/// XEP-0333.
+pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0359.
+pub const STANZA_ID: &str = "urn:xmpp:sid:0";
+/// XEP-0424.
+pub const RETRACTION: &str = "urn:xmpp:message-retract:1";
+/// XEP-0444.
+pub const REACTIONS: &str = "urn:xmpp:reactions:0";
 /// XEP-0352.
 pub const CSI: &str = "urn:xmpp:csi:0";
+/// XEP-0386.
+pub const BIND2: &str = "urn:xmpp:bind:0";
+/// XEP-0388.
+pub const SASL2: &str = "urn:xmpp:sasl:2";
+/// XEP-0398.
+pub const AVATAR_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
 /// XEP-0440.
 pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
+/// XEP-0484.
+pub const FAST: &str = "urn:xmpp:fast:0";
 /// XEP-0027: signed announcements use it.
 pub const SIGNED: &str = "jabber:x:signed";
 /// Kontalk: FORM_TYPE of the code step.
 pub const KONTALK_REGISTER_CODE: &str = "http://kontalk.org/protocol/register#code";
 /// Kontalk: roster match and its marker feature.
 pub const KONTALK_ROSTER: &str = "http://kontalk.org/extensions/roster";
+/// Kontalk: the server list's payload.
+pub const KONTALK_SERVER_LIST: &str = "http://kontalk.org/extensions/serverlist";
 /// Kontalk: chat states of its own, such as recording audio.
 pub const KONTALK_CHAT_STATES: &str = "http://kontalk.org/extensions/message#chatstates";
 /// Kontalk: public keys and fingerprints.
@@ -117,8 +165,23 @@ const KNOWN: &[&str] = &[
     TIME,
     CSI,
     SASL_CHANNEL_BINDING,
+    SASL2,
+    BIND2,
+    FAST,
     SIGNED,
     KONTALK_REGISTER_CODE,
     KONTALK_ROSTER,
     KONTALK_PUBKEY,
+    PUBSUB,
+    PUBSUB_OWNER,
+    PUBSUB_EVENT,
+    VCARD,
+    VCARD_UPDATE,
+    CARBONS,
+    FORWARD,
+    HINTS,
+    RSM,
+    MAM,
+    CHAT_MARKERS,
+    STANZA_ID,
 ];

@@ -287,6 +287,15 @@ impl Client {
         Ok(Some(element))
     }
 
+    /// The next element from the wire, whatever it is, stream management's and stream errors too; nothing is counted.
+    pub fn read_any(&mut self) -> Result<Element, Lost> {
+        match self.read_frame()? {
+            Frame::Element(element) => Ok(element),
+            Frame::End => Err(Lost::Ended),
+            Frame::Header(_) => panic!("a stream header in the middle of a stream"),
+        }
+    }
+
     /// Tells the node what was handled. XEP-0198 §4.
     pub fn acknowledge(&mut self) -> Result<(), Lost> {
         let h = self.sm.as_ref().expect("stream management is on").handled;
@@ -357,7 +366,7 @@ impl Client {
         }
     }
 
-    fn start_tls(&mut self, how: &Connect) -> Result<(), Lost> {
+    pub(super) fn start_tls(&mut self, how: &Connect) -> Result<(), Lost> {
         let socket = self.socket().try_clone().map_err(|_| Lost::Closed)?;
         let name = ServerName::try_from(DOMAIN).expect("the domain is a name");
         let connection = ClientConnection::new(tls_config(how), name).expect("the TLS client can be made");
@@ -366,7 +375,7 @@ impl Client {
         Ok(())
     }
 
-    fn read_frame(&mut self) -> Result<Frame, Lost> {
+    pub(super) fn read_frame(&mut self) -> Result<Frame, Lost> {
         loop {
             match self.framer.next_frame() {
                 Ok(Some(frame)) => return Ok(frame),

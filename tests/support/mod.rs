@@ -15,6 +15,7 @@ pub mod modem_sim;
 pub mod modem_world;
 pub mod node;
 pub mod registration;
+pub mod sasl2;
 pub mod scram;
 pub mod stanzas;
 

@@ -1,7 +1,9 @@
 //! The node under test: the real binary as a child process, its output captured, its end checked.
 
+use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::SocketAddr;
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Output, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -20,8 +22,12 @@ pub const DOMAIN: &str = "kontalk.test";
 pub struct NodeOptions {
     /// `log.level` of its configuration. Tests want everything, so that the search for secrets means something.
     pub log_level: &'static str,
-    /// More lines for the configuration file.
+    /// More lines for the configuration file, before its sections.
     pub extra_config: String,
+    /// More sections behind them, or more keys of a section: its name and its lines.
+    pub sections: BTreeMap<String, String>,
+    /// Files in the directory of the configuration file: name and content.
+    pub files: Vec<(String, String)>,
     /// Show the node's output on this process's standard error as it comes.
     pub echo: bool,
 }
@@ -31,8 +37,22 @@ impl Default for NodeOptions {
         NodeOptions {
             log_level: "trace",
             extra_config: String::new(),
+            sections: BTreeMap::new(),
+            files: Vec::new(),
             echo: std::env::var_os("KONTALK_TEST_ECHO").is_some(),
         }
+    }
+}
+
+impl NodeOptions {
+    /// One more key, with its section: `limits.resume_secs = 60`. `${dir}` in it is the directory of the configuration file.
+    pub fn add_config(&mut self, setting: &str) {
+        let (key, value) = setting.split_once('=').expect("KEY = VALUE");
+        let (lines, key) = match key.trim().rsplit_once('.') {
+            Some((section, key)) => (self.sections.entry(section.to_owned()).or_default(), key),
+            None => (&mut self.extra_config, key.trim()),
+        };
+        *lines += &format!("{key} = {}\n", value.trim());
     }
 }
 
@@ -60,6 +80,10 @@ impl Node {
     /// Starts a node in a fresh directory and waits until it listens.
     pub fn start(options: NodeOptions) -> Node {
         let dir = fresh_dir();
+        for (name, content) in &options.files {
+            fs::write(dir.join(name), content).expect("the file can be written");
+            fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o600)).expect("it is ours");
+        }
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         fs::write(dir.join("node.toml"), config(&dir, &options)).expect("the configuration can be written");
         let log = Arc::new(Log::new(&dir.join("node.log"), options.echo));
@@ -393,13 +417,20 @@ pub fn binary() -> PathBuf {
 }
 
 fn config(dir: &Path, options: &NodeOptions) -> String {
-    format!(
-        "domain = \"{DOMAIN}\"\ndata_dir = \"{}\"\n{}\n\n[c2s]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = [\"127.0.0.1:0\"]\n\n\
-         [sms]\nvia = \"terminal\"\n\n[log]\nlevel = \"{}\"\n",
-        dir.join("data").display(),
-        options.extra_config,
-        options.log_level,
-    )
+    let mut sections = options.sections.clone();
+    for (section, lines) in [
+        ("c2s", "listen = [\"127.0.0.1:0\"]\nlisten_tls = [\"127.0.0.1:0\"]\n".to_owned()),
+        ("sms", "via = \"terminal\"\n".to_owned()),
+        ("log", format!("level = \"{}\"\n", options.log_level)),
+    ] {
+        sections.entry(section.to_owned()).or_default().push_str(&lines);
+    }
+    let mut text = format!("domain = \"{DOMAIN}\"\ndata_dir = \"{}\"\n", dir.join("data").display());
+    text += &options.extra_config;
+    for (section, lines) in sections {
+        text += &format!("\n[{section}]\n{lines}");
+    }
+    text.replace("${dir}", &dir.display().to_string())
 }
 
 /// A directory of our own on the build's disk; in the system's place where the path grew too long for a control socket's name.

@@ -64,6 +64,14 @@ impl Client {
         self.take_inbox()
     }
 
+    /// Takes what came up to now and `wanted` says yes to: the barrier first. The rest stays queued in its order.
+    pub fn take_waiting(&mut self, wanted: impl Fn(&Element) -> bool) -> Vec<Element> {
+        self.roundtrip();
+        let (taken, kept) = self.take_inbox().into_iter().partition(wanted);
+        self.inbox = Vec::into(kept);
+        taken
+    }
+
     /// Fails if anything waits to be read.
     pub fn nothing_waits(&mut self) {
         let waiting = self.drain();

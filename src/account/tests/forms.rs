@@ -182,22 +182,22 @@ fn a_code_form_is_read_and_does_not_show_its_code() {
 }
 
 #[test]
-fn gets_ask_for_the_form_or_for_a_key_that_is_not_parked() {
+fn gets_ask_for_the_form_or_for_a_parked_key() {
     let registrar = registrar(policy());
     let parked = |token: &str| {
         let account = "<account xmlns='http://kontalk.org/protocol/register#account'>";
         format!("<query xmlns='jabber:iq:register'>{account}<privatekey>{token}</privatekey></account></query>")
     };
-    for (payload, unsupported) in [
+    for (payload, token) in [
         ("<query xmlns='jabber:iq:register'/>".to_owned(), None),
         (parked(""), None),
         (parked("<token/>"), None),
         (parked("<token> </token>"), None),
-        (parked("<token>0123456789</token>"), Some(Refusal::NotAuthorized)),
+        (parked("<token>0123456789</token>"), Some("0123456789")),
     ] {
-        match (registrar.read(&iq("get", &payload), false).unwrap(), unsupported) {
+        match (registrar.read(&iq("get", &payload), false).unwrap(), token) {
             (Request::Instructions, None) => {}
-            (Request::Unsupported(error), Some(refusal)) => assert_eq!(error, refusal.into()),
+            (Request::Fetch(found), Some(token)) => assert_eq!(found.digits(), token),
             (other, _) => panic!("{payload}: {other:?}"),
         }
     }

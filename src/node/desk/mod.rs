@@ -3,10 +3,25 @@
 //! Services that only state facts are pure and live in [`crate::services`]. One that reads or changes the store has a file here
 //! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
 
+mod arrivals;
+mod keys;
+mod kontalk;
+mod nodes;
+mod pep;
+mod personal;
+
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use crate::account::Parking;
+use crate::caps::{self, Hash};
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
-use crate::router::{Storage, Ticket};
-use crate::services::{self, Addressee, Facts};
+use crate::limits::{self, Buckets};
+use crate::pgp::ServerKey;
+use crate::router::{Event, Router, Storage, Ticket};
+use crate::services::roster_match::LookupBudget;
+use crate::services::{self, Addressee, COMPONENTS, Facts};
 use crate::stanza::{Stanza, Timestamp};
 use crate::store::Store;
 
@@ -14,7 +29,20 @@ use crate::store::Store;
 pub(super) struct Desk {
     pub(super) domain: BareJid,
     pub(super) store: Store,
+    server_key: Arc<ServerKey>,
+    begun: Instant,
+    contact: Vec<String>,
     registration: bool,
+    archive: bool,
+    lookups: LookupBudget,
+    parking: Arc<Mutex<Parking>>,
+    key_changes: Buckets<BareJid>,
+    /// What the domain can do, by its hash. XEP-0115.
+    own_caps: String,
+    /// What clients can do.
+    caps: caps::Cache,
+    /// What the router is to be told besides the answers.
+    follow_up: Vec<Event>,
 }
 
 /// A request at the desk.
@@ -23,6 +51,10 @@ pub(super) struct Request<'a> {
     pub(super) stanza: &'a Stanza,
     /// Whom it is addressed to, seen by its sender.
     pub(super) addressee: Addressee,
+    /// The addressee blocks the sender, who must not notice.
+    pub(super) blocked: bool,
+    /// Who is there.
+    pub(super) router: &'a Router<Store>,
     /// Now.
     pub(super) now: Timestamp,
 }
@@ -47,17 +79,63 @@ impl Handled {
 type Service = fn(&mut Desk, &Request<'_>) -> Option<Handled>;
 
 /// In the order they are asked.
-const SERVICES: &[Service] = &[facts];
+const SERVICES: &[Service] = &[
+    keys::key_forms,
+    kontalk::roster_match,
+    kontalk::server_list,
+    kontalk::public_key,
+    kontalk::last_activity,
+    pep::pubsub,
+    personal::vcard,
+    personal::private,
+    nodes::nodes,
+    facts,
+];
 
 impl Desk {
-    pub(super) fn new(config: &Config, store: Store) -> Desk {
-        Desk { domain: config.domain.clone(), store, registration: config.registration.enabled }
+    pub(super) fn new(
+        config: &Config,
+        store: Store,
+        server_key: Arc<ServerKey>,
+        parking: Arc<Mutex<Parking>>,
+        begun: Instant,
+    ) -> Desk {
+        Desk {
+            domain: config.domain.clone(),
+            store,
+            server_key,
+            begun,
+            contact: config.contact.clone(),
+            registration: config.registration.enabled,
+            archive: !config.archive.ttl.is_zero(),
+            lookups: LookupBudget::default(),
+            parking,
+            key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
+            own_caps: own_caps(config),
+            caps: caps::Cache::default(),
+            follow_up: Vec::new(),
+        }
     }
 
     /// Answers a request; every one is answered (RFC 6120 §8.2.3).
-    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp) -> Handled {
-        let request = Request { stanza, addressee: self.addressee(stanza), now };
+    pub(super) fn handle(&mut self, stanza: &Stanza, now: Timestamp, router: &Router<Store>) -> Handled {
+        let blocked = self.is_blocked(stanza);
+        let addressee = if blocked { Addressee::Stranger } else { self.addressee(stanza) };
+        let request = Request { stanza, addressee, blocked, router, now };
         SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
+    }
+
+    /// What the router is to be told besides the answers; once.
+    pub(super) fn take_follow_up(&mut self) -> Vec<Event> {
+        std::mem::take(&mut self.follow_up)
+    }
+
+    /// XEP-0191 §3.3: an account that blocks the sender looks like none.
+    fn is_blocked(&self, request: &Stanza) -> bool {
+        let (Some(to), Some(from)) = (request.to().map(Jid::bare), request.from()) else { return false };
+        to.localpart().is_some()
+            && to != from.bare()
+            && self.store.block_list(to).is_ok_and(|list| !list.blocked.is_empty() && list.blocks(from))
     }
 
     fn addressee(&self, request: &Stanza) -> Addressee {
@@ -66,6 +144,9 @@ impl Desk {
         };
         if *to == self.domain {
             return Addressee::Domain;
+        }
+        if to.localpart().is_some_and(|name| COMPONENTS.contains(&name)) {
+            return Addressee::Component;
         }
         if to == from {
             return Addressee::OwnAccount;
@@ -80,6 +161,30 @@ impl Desk {
 
 /// What needs no store; also the answer to what nobody knows.
 fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
-    let facts = Facts { domain: desk.domain.clone(), registration: desk.registration, now: request.now };
+    let facts = Facts {
+        domain: desk.domain.clone(),
+        contact: desk.contact.clone(),
+        registration: desk.registration,
+        caps: desk.own_caps.clone(),
+        archive: desk.archive,
+        now: request.now,
+    };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
 }
+
+/// The hash of what the domain answers to disco#info. XEP-0115 §5.
+pub(super) fn own_caps(config: &Config) -> String {
+    let facts = Facts {
+        domain: config.domain.clone(),
+        contact: config.contact.clone(),
+        registration: config.registration.enabled,
+        caps: String::new(),
+        archive: false,
+        now: Timestamp { millis: 0 },
+    };
+    caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
+}
+
+/// New keys of one account at once, and how long until one more.
+const KEY_CHANGES_AT_ONCE: u32 = 5;
+const KEY_CHANGE_REFILL: Duration = Duration::from_secs(10 * 60);

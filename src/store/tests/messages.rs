@@ -213,3 +213,15 @@ fn queues_that_are_not_needed_are_read_again_later() {
     }
     assert_eq!(store.stats().unwrap().offline_messages, 8000);
 }
+
+#[test]
+fn an_operators_limits_hold() {
+    let scratch = Scratch::new();
+    let mut store = scratch.open();
+    store.set_offline_limits(2, std::time::Duration::from_secs(60));
+    let romeo = jid("romeo@a");
+    store.store_offline(&romeo, "<message/>", at(1)).unwrap();
+    store.store_offline(&romeo, "<message/>", at(2)).unwrap();
+    assert_eq!(store.store_offline(&romeo, "<message/>", at(3)), Err(StorageFault::Full));
+    assert_eq!(store.offline(&romeo, at(62), None, usize::MAX).unwrap().len(), 1, "the older one waited too long");
+}

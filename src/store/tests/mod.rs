@@ -1,12 +1,15 @@
 //! The store as its users see it, on a real directory.
 
 mod accounts;
+mod archives;
 mod crash;
 mod damage;
 mod durability;
 mod measure;
 mod messages;
+mod pubsub;
 mod rosters;
+mod tokens;
 
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -1,5 +1,6 @@
 //! Chunks, pipelines and noise.
 
+use super::sign_on::{EVERYTHING, authenticate};
 use super::*;
 
 /// A whole session in one breath; the client waits for nothing. The answers are what a friendly edge would say.
@@ -26,9 +27,12 @@ fn read_and_answer(client: &mut Client, lines: &mut Vec<String>) {
             Action::VerifyPlain { .. } => stream.authenticated(Err(SaslFailure::new(SaslCondition::NotAuthorized))),
             Action::VerifyExternal { .. } => stream.authenticated(Ok(juliet())),
             Action::Register(request) => stream.registration_reply(request.result()),
-            Action::Bind { account, resource } => {
-                stream.bound(Ok(account.with_resource(resource.as_deref().unwrap_or("phone")).unwrap()));
+            Action::Bind { account, resource, .. } => {
+                let jid = account.with_resource(resource.as_deref().unwrap_or("phone")).unwrap();
+                stream.bound(Ok(Bound { jid, inline: Vec::new() }));
             }
+            Action::VerifyToken(_) => stream.token_verified(Ok(TokenVerdict { response: [3; 32], replacement: None })),
+            Action::IssueToken { .. } => stream.token_issued(None),
             Action::Resume { .. } => stream.resumed(Err(ResumeRefused { h: None })),
             _ => {}
         }
@@ -152,6 +156,8 @@ fn pieces() -> Vec<String> {
         "<resume xmlns='urn:xmpp:sm:3' previd='t' h='0'/>",
         "<enable xmlns='urn:xmpp:sm:3' resume='true' max='4294967296'/>",
         "<a xmlns='urn:xmpp:sm:3' h='4294967295'/>",
+        "<abort xmlns='urn:xmpp:sasl:2'/>",
+        "<response xmlns='urn:xmpp:sasl:2'>Yz1iaXdzLHI9MSxwPQ==</response>",
         "<message to='a@b/c' from='juliet@a.example'><body>x</body></message>",
         "<presence type='odd'/>",
         " ",
@@ -165,6 +171,10 @@ fn pieces() -> Vec<String> {
         auth("EXTERNAL", ""),
         auth("SCRAM-SHA-256", "n,,n=juliet,r=1"),
         auth("SCRAM-SHA-1-PLUS", "p=tls-exporter,,n=ju=3Dliet,r=1"),
+        authenticate("PLAIN", Some(b"\0juliet\0pencil"), EVERYTHING),
+        authenticate("SCRAM-SHA-1", Some(b"n,,n=juliet,r=1"), ""),
+        authenticate("HT-SHA-256-NONE", Some(&[b"juliet\0".as_slice(), &[200; 32]].concat()), EVERYTHING),
+        authenticate("EXTERNAL", None, "<bind xmlns='urn:xmpp:bind:0'/>"),
     ]);
     pieces
 }

@@ -3,6 +3,7 @@
 mod hostile;
 mod negotiation;
 mod session;
+mod sign_on;
 
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -35,7 +36,13 @@ impl Client {
     }
 
     fn with_registration(security: Security, registration: bool) -> Client {
-        let config = StreamConfig { domain: "a.example".parse().unwrap(), registration };
+        let config = StreamConfig {
+            domain: "a.example".parse().unwrap(),
+            registration,
+            inline: &[ns::SM],
+            resource_secret: [1; 32],
+            caps: None,
+        };
         let start = Instant::now();
         Client { stream: Stream::new(Arc::new(config), security, [42; 32], start), start }
     }
@@ -53,7 +60,7 @@ impl Client {
         }
         if state == State::Bound {
             client.says("<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
-            client.stream.bound(Ok(juliet().with_resource("phone").unwrap()));
+            client.stream.bound(Ok(phone()));
             client.reads();
         }
         client
@@ -85,9 +92,19 @@ fn line(action: &Action) -> String {
         Action::VerifyPlain { account, password } => format!("[verify {account} {}]", password.expose()),
         Action::VerifyExternal { authzid } => format!("[verify certificate for {authzid:?}]"),
         Action::Register(stanza) => format!("[register {}]", stanza.to_text()),
-        Action::Bind { account, resource } => format!("[bind {account} {resource:?}]"),
+        Action::Bind { account, resource, wishes } if *wishes == SessionWishes::default() => {
+            format!("[bind {account} {resource:?}]")
+        }
+        Action::Bind { account, resource, wishes } => format!("[bind {account} {resource:?} {wishes:?}]"),
+        Action::VerifyToken(proof) => {
+            format!(
+                "[verify token of {} by {:?}, {}, {}]",
+                proof.account, proof.mechanism, proof.count, proof.invalidate
+            )
+        }
+        Action::IssueToken { account, mechanism, .. } => format!("[token for {account} by {mechanism:?}]"),
         Action::Resume { account, token, h } => format!("[resume {account} {token} {h}]"),
-        Action::EnableSm { resume, max_secs } => format!("[enable {resume} {max_secs:?}]"),
+        Action::EnableSm(Management { resume, max_secs }) => format!("[enable {resume} {max_secs:?}]"),
         Action::Ack { h } => format!("[ack {h}]"),
         Action::Csi { active } => format!("[active {active}]"),
         Action::Stanza(stanza) => format!("[route {}]", stanza.to_text()),
@@ -109,11 +126,20 @@ fn tls() -> TlsFacts {
         exporter: Some([7; 32]),
         server_end_point: Some(vec![9; 32]),
         client_certificate: ClientCertificate::None,
+        version: 0x0304,
     }
 }
 
 fn juliet() -> BareJid {
     "juliet@a.example".parse().unwrap()
+}
+
+fn phone() -> Bound {
+    bound_as("phone")
+}
+
+fn bound_as(resource: &str) -> Bound {
+    Bound { jid: juliet().with_resource(resource).unwrap(), inline: Vec::new() }
 }
 
 fn base64(data: &str) -> String {
@@ -146,5 +172,5 @@ const OUR_HEADER: &str = "<?xml version='1.0'?><stream:stream xmlns='jabber:clie
 const SUCCESS: &str = "<success xmlns='urn:ietf:params:xml:ns:xmpp-sasl'/>";
 const CLIENT_FEATURES: &str = "[header]<stream:features><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/>\
      <session xmlns='urn:ietf:params:xml:ns:xmpp-session'><optional/></session><sm xmlns='urn:xmpp:sm:3'/>\
-     <ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/>\
+     <ver xmlns='urn:xmpp:features:rosterver'/><sub xmlns='urn:xmpp:features:pre-approval'/><csi xmlns='urn:xmpp:csi:0'/>\
      <roster xmlns='http://kontalk.org/extensions/roster'/></stream:features>";

@@ -7,7 +7,7 @@ use sha2::{Digest, Sha256};
 use super::*;
 
 /// The client's side of SCRAM, from the RFC and on its own: the last message without base64, and the `v=` it expects.
-fn prove(sha256: bool, gs2: &[u8], first_bare: &str, challenge: &str, password: &str) -> (String, String) {
+pub(super) fn prove(sha256: bool, gs2: &[u8], first_bare: &str, challenge: &str, password: &str) -> (String, String) {
     use base64::Engine;
     use base64::engine::general_purpose::STANDARD;
     let attribute = |name: &str| challenge.split(',').find_map(|a| a.strip_prefix(name)).unwrap().to_owned();
@@ -35,7 +35,7 @@ fn prove(sha256: bool, gs2: &[u8], first_bare: &str, challenge: &str, password: 
     (format!("{without_proof},p={}", STANDARD.encode(proof)), format!("v={}", STANDARD.encode(verifier)))
 }
 
-fn unwrap_base64(element: &str, name: &str) -> String {
+pub(super) fn unwrap_base64(element: &str, name: &str) -> String {
     use base64::Engine;
     let text = element
         .strip_prefix(&format!("<{name} xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>"))
@@ -48,7 +48,7 @@ fn response(data: &str) -> String {
     format!("<response xmlns='urn:ietf:params:xml:ns:xmpp-sasl'>{}</response>", base64(data))
 }
 
-fn keys() -> ScramKeys {
+pub(super) fn keys() -> ScramKeys {
     ScramKeys::derive("pencil", b"0123456789abcdef".to_vec(), 7).unwrap()
 }
 
@@ -237,8 +237,8 @@ fn a_session_is_resumed_or_refused_instead_of_bound() {
     let lines = client.says("<enable xmlns='urn:xmpp:sm:3' resume='true'/>").concat();
     assert!(lines.starts_with("<failed xmlns='urn:xmpp:sm:3'><unexpected-request "), "{lines}");
     client.says(resume);
-    client.stream.resumed(Ok(juliet().with_resource("phone").unwrap()));
-    assert_eq!(client.reads(), [""; 0]);
+    client.stream.resumed(Ok(Resumed { jid: phone().jid, h: 9 }));
+    assert_eq!(client.reads(), ["<resumed xmlns='urn:xmpp:sm:3' h='9' previd='t1'/>"]);
     assert_eq!(client.stream.deadline(), None);
     assert_eq!(client.says("<presence/>"), ["[route <presence from='juliet@a.example/phone'/>]"]);
 }
@@ -316,7 +316,7 @@ fn the_language_of_the_stream_is_told_on_each_stanza_unless_it_is_ours() {
         client.stream.authenticated(Ok(juliet()));
         client.says(&HEADER.replace("xml:lang='en'", &format!("xml:lang='{lang}'")));
         client.says("<iq type='set' id='b1'><bind xmlns='urn:ietf:params:xml:ns:xmpp-bind'/></iq>");
-        client.stream.bound(Ok(juliet().with_resource("phone").unwrap()));
+        client.stream.bound(Ok(phone()));
         client.reads();
         let lines = client.says("<message/><message xml:lang='fr'/>");
         let from = "from='juliet@a.example/phone'";

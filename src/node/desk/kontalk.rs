@@ -1,0 +1,143 @@
+//! What Kontalk's clients ask their server: who is registered, which servers there are, whose key is whose, who was seen when.
+
+use std::time::{Duration, Instant};
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::{Desk, Handled, Request};
+use crate::jid::{BareJid, Jid};
+use crate::router::Storage;
+use crate::services::last_activity::{self, Seen};
+use crate::services::{Addressee, NETWORK, PROBE, roster_match};
+use crate::stanza::{IqType, Kind, Stanza, StanzaCondition, StanzaError};
+use crate::store::StoreError;
+use crate::xml::{Element, ns};
+
+/// Roster match, at `probe@DOMAIN`; old clients ask without an address, which is their own account then.
+pub(super) fn roster_match(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
+    let query = request.stanza.payload().filter(|p| p.is("query", ns::KONTALK_ROSTER))?;
+    let right_place = request.is_at(PROBE) || matches!(request.addressee, Addressee::Domain | Addressee::OwnAccount);
+    if !right_place || !request.is_get() {
+        return None;
+    }
+    let asker = request.stanza.from_bare()?.clone();
+    let outcome = roster_match::read(query, &desk.domain).and_then(|asked| {
+        desk.lookups.charge(Instant::now(), &asker, &asked)?;
+        let found = asked.into_iter().filter(|address| desk.is_found_by(&asker, address));
+        Ok(roster_match::result(found.collect::<Vec<_>>()))
+    });
+    Some(answered(request.stanza, outcome))
+}
+
+/// The server list: an ad-hoc command (XEP-0050 §2.2) at `network@DOMAIN`. The node knows of itself alone until it federates.
+pub(super) fn server_list(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
+    let command = request.stanza.payload().filter(|p| p.is("command", ns::COMMANDS))?;
+    if !request.is_at(NETWORK) || request.addressee != Addressee::Component {
+        return None;
+    }
+    if command.attribute("node") != Some("serverlist") {
+        return Some(answered(request.stanza, Err(StanzaError::new(StanzaCondition::ItemNotFound))));
+    }
+    let item = Element::new("item", ns::KONTALK_SERVER_LIST)
+        .with("node", desk.domain.as_str())
+        .with("fingerprint", desk.server_key.fingerprint().to_string());
+    let list = Element::new("serverlist", ns::KONTALK_SERVER_LIST).with_child(item);
+    let done = Element::new("command", ns::COMMANDS).with("node", "serverlist").with("status", "completed");
+    Some(answered(request.stanza, Ok(done.with_child(list))))
+}
+
+/// Public keys: the node's at the domain, an account's at its address. Clients ask for all of their contacts at each sync.
+pub(super) fn public_key(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
+    request.stanza.payload().filter(|p| p.is("pubkey", ns::KONTALK_PUBKEY))?;
+    let outcome = if request.is_get() {
+        desk.public_key_for(request)
+    } else {
+        Err(StanzaError::new(StanzaCondition::BadRequest))
+    };
+    let payload = outcome.map(|ring| Element::new("pubkey", ns::KONTALK_PUBKEY).with_text(&STANDARD.encode(ring)));
+    Some(answered(request.stanza, payload))
+}
+
+/// Last activity of the node and of accounts. XEP-0012.
+pub(super) fn last_activity(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
+    request.stanza.payload().filter(|p| p.is("query", ns::LAST) && request.is_get())?;
+    let account = request.stanza.to()?.bare();
+    let outcome = desk
+        .seen(account, request)
+        .and_then(|seen| last_activity::answer(request.addressee, seen, desk.begun.elapsed()));
+    Some(answered(request.stanza, outcome))
+}
+
+impl Request<'_> {
+    fn is_at(&self, localpart: &str) -> bool {
+        self.stanza.to().and_then(Jid::localpart) == Some(localpart)
+    }
+
+    fn is_get(&self) -> bool {
+        self.stanza.kind() == Kind::Iq(IqType::Get)
+    }
+}
+
+impl Desk {
+    /// Exists, and does not block the asker.
+    fn is_found_by(&self, asker: &BareJid, address: &BareJid) -> bool {
+        let blocks = |list: crate::roster::BlockList| list.blocks(&Jid::Bare(asker.clone()));
+        matches!(self.store.account(address), Ok(Some(_))) && !self.store.block_list(address).is_ok_and(blocks)
+    }
+
+    fn public_key_for(&mut self, request: &Request<'_>) -> Result<Vec<u8>, StanzaError> {
+        let missing = || StanzaError::new(StanzaCondition::ItemNotFound);
+        let (Some(to), Some(asker)) = (request.stanza.to().map(Jid::bare), request.stanza.from_bare()) else {
+            return Err(missing());
+        };
+        match request.addressee {
+            Addressee::Domain => return Ok(self.server_key.public_ring().to_vec()),
+            Addressee::OwnAccount => {}
+            Addressee::Component => return Err(missing()),
+            Addressee::Contact | Addressee::Stranger => {
+                // Whom the account has dealt with may have its key; others pay as for any lookup.
+                let known = self.store.entry(to, asker).is_ok_and(|entry| !entry.is_empty());
+                if !known {
+                    self.lookups.charge(Instant::now(), asker, [to])?;
+                }
+                if !self.is_found_by(asker, to) {
+                    return Err(missing());
+                }
+            }
+        }
+        let ring = || -> Result<Option<Vec<u8>>, StoreError> {
+            match self.store.account(to)?.and_then(|account| account.fingerprint) {
+                Some(fingerprint) => self.store.ring(&fingerprint),
+                None => Ok(None),
+            }
+        };
+        ring().map_err(|error| fault(&error))?.ok_or_else(missing)
+    }
+
+    fn seen(&self, account: &BareJid, request: &Request<'_>) -> Result<Seen, StanzaError> {
+        if account.localpart().is_none() {
+            return Ok(Seen::Never);
+        }
+        if request.router.is_available(account) && request.addressee != Addressee::OwnAccount {
+            return Ok(Seen::Now);
+        }
+        let record = self.store.account(account).map_err(|error| fault(&error))?;
+        Ok(record.map_or(Seen::Never, |account| {
+            let since = account.last_logout.unwrap_or(account.created);
+            Seen::Ago(Duration::from_secs(request.now.since(since).as_secs()))
+        }))
+    }
+}
+
+fn answered(request: &Stanza, outcome: Result<Element, StanzaError>) -> Handled {
+    Handled::now(match outcome {
+        Ok(payload) => Some(request.result().with_child(payload)),
+        Err(error) => request.error(&error),
+    })
+}
+
+fn fault(error: &StoreError) -> StanzaError {
+    log::error!("a request fails: {error}");
+    StanzaError::new(StanzaCondition::InternalServerError)
+}

@@ -1,0 +1,94 @@
+//! Kontalk's additions to routing: keys in presence, and messages to a group in one stanza.
+//!
+//! A user's presence tells the fingerprint of his key, so that contacts notice a new one; a subscription request brings the
+//! key itself. What a client puts in there by itself is replaced: clients that accept automatically take such a key as verified.
+//!
+//! XEP-0033 at `multicast@DOMAIN` and at `DOMAIN`: a copy for each `to`, each with the promise of any message. Only our own users
+//! may use it. Limits: [`RECEIVERS_MAX`] a stanza.
+
+use std::collections::BTreeSet;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::ledger::Debt;
+use super::{Router, Storage};
+use crate::jid::{BareJid, Jid};
+use crate::stanza::{Stanza, StanzaCondition, StanzaError};
+use crate::xml::{Element, ns};
+
+impl<S: Storage> Router<S> {
+    /// Presence that an account broadcasts: with its key's fingerprint, if it has a key.
+    pub(super) fn mark_with_fingerprint(&self, stanza: &mut Stanza, account: &BareJid) {
+        strip_keys(stanza);
+        if let Ok(Some(fingerprint)) = self.storage.key_fingerprint(account) {
+            let print = Element::new("print", ns::KONTALK_PUBKEY).with_text(&fingerprint);
+            stanza.element_mut().push(Element::new("pubkey", ns::KONTALK_PUBKEY).with_child(print));
+        }
+    }
+
+    /// A subscription request for an account of ours: with its sender's key, if we know it.
+    pub(super) fn enclose_key(&self, stanza: &mut Stanza, sender: &BareJid) {
+        strip_keys(stanza);
+        if let (Ok(Some(fingerprint)), Ok(Some(ring))) =
+            (self.storage.key_fingerprint(sender), self.storage.key_ring(sender))
+        {
+            let key = Element::new("key", ns::KONTALK_PUBKEY).with_text(&STANDARD.encode(ring));
+            let print = Element::new("print", ns::KONTALK_PUBKEY).with_text(&fingerprint);
+            let pubkey = Element::new("pubkey", ns::KONTALK_PUBKEY).with_child(key).with_child(print);
+            stanza.element_mut().push(pubkey);
+        }
+    }
+
+    /// Is the message for several, and from one of ours?
+    pub(super) fn is_multicast(&self, stanza: &Stanza, to: &Jid) -> bool {
+        let place = to.domainpart() == self.domain.domainpart() && matches!(to.localpart(), None | Some(MULTICAST));
+        place && stanza.element().child("addresses", ns::ADDRESS).is_some()
+    }
+
+    /// XEP-0033 §2.2, as Kontalk's clients use it: only `to` counts, and no copy shows who else gets one.
+    pub(super) fn multicast(&mut self, mut stanza: Stanza, debt: Option<Debt>) {
+        let Some(from) = stanza.from().cloned() else { return };
+        let ours = from.domainpart() == self.domain.domainpart() && from.full().is_some();
+        let addresses: Vec<Jid> = match stanza.element().child("addresses", ns::ADDRESS) {
+            Some(addresses) => addresses.children().filter_map(receiver).collect(),
+            None => Vec::new(),
+        };
+        if !ours {
+            // XEP-0033 §7: no relay for strangers.
+            return self.bounce(&stanza, StanzaError::new(StanzaCondition::Forbidden));
+        }
+        if addresses.len() > RECEIVERS_MAX {
+            let error = StanzaError::new(StanzaCondition::NotAcceptable).text("too many receivers for one message");
+            return self.bounce(&stanza, error);
+        }
+        stanza.element_mut().retain_children(|child| !child.is("addresses", ns::ADDRESS));
+        let mut told = BTreeSet::new();
+        for to in addresses {
+            let nested = matches!(to.localpart(), None | Some(MULTICAST));
+            if nested || !told.insert(to.clone()) || self.blocks(from.bare(), &to) {
+                continue;
+            }
+            let mut copy = stanza.clone();
+            copy.set_to(Some(to));
+            if copy.to().is_some_and(|to| to.bare() != from.bare()) {
+                self.note_sent(from.bare(), &copy, debt);
+            }
+            self.route(copy, debt);
+        }
+    }
+}
+
+fn receiver(address: &Element) -> Option<Jid> {
+    let counts = address.is("address", ns::ADDRESS) && address.attribute("type") == Some("to");
+    address.attribute("jid").filter(|_| counts)?.parse().ok()
+}
+
+fn strip_keys(stanza: &mut Stanza) {
+    stanza.element_mut().retain_children(|child| child.namespace() != ns::KONTALK_PUBKEY);
+}
+
+/// The service's name before the @, hard-wired in Kontalk for Android.
+const MULTICAST: &str = "multicast";
+/// Receivers of one message; Kontalk's groups are small, and each receiver costs a delivery.
+const RECEIVERS_MAX: usize = 200;
