@@ -6,6 +6,7 @@ mod support;
 
 use std::time::Duration;
 
+use kontalk_node::phone::HashKey;
 use kontalk_node::sms::modem::{Dialled, Incoming, ModemError, Phase, Pin, PinFate, Registration, Settings, SimState};
 use kontalk_node::sms::pdu::DeliveryState;
 use kontalk_node::sms::{Accepted, SmsError};
@@ -15,8 +16,12 @@ use support::modem_world::Simulation;
 
 const NUMBER: &str = "+4915112345678";
 
+fn settings() -> Settings {
+    Settings::new("/nonexistent", HashKey::new([7; 32]))
+}
+
 fn simulation(script: Script) -> Simulation {
-    Simulation::new(SimModem::new(script), Settings::new("/nonexistent"))
+    Simulation::new(SimModem::new(script), settings())
 }
 
 fn fault(on: On, act: Act) -> Fault {
@@ -298,7 +303,7 @@ fn a_pin_whose_answer_was_lost_is_entered_again_only_if_no_try_was_lost() {
 fn a_puk_and_a_missing_sim_block_until_a_person_has_acted() {
     let mut locked = SimModem::new(Script { pin: Some("1234"), ..Script::default() });
     locked.puk = true;
-    let mut simulation = Simulation::new(locked, Settings::new("/nonexistent"));
+    let mut simulation = Simulation::new(locked, settings());
     simulation.state().pin = Pin::parse("1234");
     simulation.at(100, |state| state.order(NUMBER, "text"));
     simulation.run_until(200);
@@ -308,7 +313,7 @@ fn a_puk_and_a_missing_sim_block_until_a_person_has_acted() {
 
     let mut empty = SimModem::new(Script::default());
     empty.sim_present = false;
-    let mut simulation = Simulation::new(empty, Settings::new("/nonexistent"));
+    let mut simulation = Simulation::new(empty, settings());
     simulation.at(600, |state| {
         state.modem.sim_present = true;
     });
@@ -401,7 +406,7 @@ fn a_full_sim_is_emptied_and_what_nobody_can_take_stays_there() {
 
 #[test]
 fn reports_of_delivery_are_handed_over() {
-    let mut settings = Settings::new("/nonexistent");
+    let mut settings = settings();
     settings.delivery_reports = true;
     let mut simulation = Simulation::new(SimModem::new(Script::default()), settings);
     simulation.at(100, |state| {
@@ -421,7 +426,7 @@ fn reports_of_delivery_are_handed_over() {
 #[test]
 fn a_caller_is_told_and_rejected_unless_calls_are_not_watched() {
     for (watch, calls, hung_up) in [(true, 1, 1), (false, 0, 0)] {
-        let mut settings = Settings::new("/nonexistent");
+        let mut settings = settings();
         settings.watch_calls = watch;
         let mut simulation = Simulation::new(SimModem::new(Script::default()), settings);
         simulation.at(100, |state| {

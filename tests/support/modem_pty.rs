@@ -38,7 +38,7 @@ impl PtyModem {
         let dir = std::env::temp_dir().join(format!("kontalk-modem-{:x}", u64::from_le_bytes(random)));
         fs::create_dir_all(&dir).unwrap();
         let (modem, stop, begun) = (Arc::new(Mutex::new(modem)), Arc::new(AtomicBool::new(false)), Instant::now());
-        let run = Run { modem: modem.clone(), stop: stop.clone(), begun, link: dir.join("modem") };
+        let run = Run { modem: modem.clone(), stop: stop.clone(), begun, dir: dir.clone(), had: Mutex::default() };
         let mut terminal = lock(&modem).plugged.then(|| run.plug_in());
         let thread = thread::spawn(move || {
             while !run.stop.load(Ordering::Relaxed) {
@@ -73,6 +73,16 @@ impl PtyModem {
         self.sim().unplug();
     }
 
+    /// What switches its power off and on: a command with its arguments.
+    pub fn power_switch(&self) -> Vec<String> {
+        vec!["touch".to_owned(), self.dir.join(POWER).display().to_string()]
+    }
+
+    /// The terminal behind the link; nothing while it is unplugged.
+    pub fn terminal(&self) -> Option<PathBuf> {
+        fs::read_link(self.device()).ok()
+    }
+
     /// Puts it in again; it gets another terminal.
     pub fn plug(&self) {
         let now = self.now();
@@ -92,7 +102,9 @@ struct Run {
     modem: Arc<Mutex<SimModem>>,
     stop: Arc<AtomicBool>,
     begun: Instant,
-    link: PathBuf,
+    dir: PathBuf,
+    /// Terminals that were had; none is had twice.
+    had: Mutex<Vec<PathBuf>>,
 }
 
 impl Run {
@@ -101,6 +113,9 @@ impl Run {
         let now = self.begun.elapsed();
         let (plugged, bytes, bytewise) = {
             let mut modem = lock(&self.modem);
+            if fs::remove_file(self.dir.join(POWER)).is_ok() {
+                modem.plug(now);
+            }
             (modem.plugged, modem.emit(now), modem.script.bytewise)
         };
         let Some(terminal) = terminal else {
@@ -112,7 +127,7 @@ impl Run {
         };
         if !plugged {
             // The link first: nobody shall find the old terminal.
-            let _ = fs::remove_file(&self.link);
+            let _ = fs::remove_file(self.link());
             return None;
         }
         let pieces = if bytewise { 1 } else { bytes.len().max(1) };
@@ -144,14 +159,28 @@ impl Run {
         }
     }
 
+    fn link(&self) -> PathBuf {
+        self.dir.join("modem")
+    }
+
     fn plug_in(&self) -> Async<File> {
-        let terminal = open_terminal(&self.link).expect("a pseudo terminal can be made");
-        Async::new(terminal).expect("it can be waited for")
+        let mut decoys = Vec::new();
+        loop {
+            let (terminal, path) = open_terminal().expect("a pseudo terminal can be made");
+            if lock(&self.had).contains(&path) {
+                decoys.push(terminal);
+                continue;
+            }
+            let _ = fs::remove_file(self.link());
+            std::os::unix::fs::symlink(&path, self.link()).expect("the directory is ours");
+            lock(&self.had).push(path);
+            return Async::new(terminal).expect("it can be waited for");
+        }
     }
 }
 
-/// A new terminal, raw from the beginning, with the link to it.
-fn open_terminal(link: &Path) -> io::Result<File> {
+/// A new terminal, raw from the beginning, and its path.
+fn open_terminal() -> io::Result<(File, PathBuf)> {
     let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC)?;
     grantpt(&master)?;
     unlockpt(&master)?;
@@ -161,9 +190,9 @@ fn open_terminal(link: &Path) -> io::Result<File> {
     let mut modes = tcgetattr(&slave)?;
     modes.make_raw();
     tcsetattr(&slave, OptionalActions::Now, &modes)?;
-    let _ = fs::remove_file(link);
-    std::os::unix::fs::symlink(path, link)?;
-    Ok(File::from(master))
+    Ok((File::from(master), path))
 }
 
+/// A file that is made to switch the power.
+const POWER: &str = "power";
 const TURN: Duration = Duration::from_millis(2);

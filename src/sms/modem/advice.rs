@@ -16,6 +16,8 @@ pub(super) enum Advice {
     Operator(&'static str),
     /// The network is busy or disturbed: try again after a while.
     Later(&'static str),
+    /// The network is out of order as this modem sees it: try again after a while, then look for it anew.
+    OutOfOrder,
     /// The modem is busy: try again at once.
     Busy,
     /// Try again without asking for a report.
@@ -32,7 +34,7 @@ pub(super) enum Advice {
     Sim,
     /// A malformed message, which is our mistake: do not try again.
     Ours,
-    /// A vendor's own code: once more after a while.
+    /// A vendor's own code, or one that says nothing (127, interworking): once more after a while.
     Vendor,
 }
 
@@ -58,8 +60,8 @@ fn of_message(code: u16) -> Advice {
         ),
         69 => Advice::WithoutReport,
         22 | 27 | 41 | 42 | 47 => Advice::Later("the network is congested"),
-        38 => Advice::Later("the network is out of order"),
-        95..=99 | 111 | 127 => Advice::Ours,
+        38 => Advice::OutOfOrder,
+        95..=99 | 111 => Advice::Ours,
         192 | 194 => Advice::Later("the service centre is busy"),
         193 => Advice::Operator(
             "the service centre does not serve this SIM (remedy: set the number of the operator's service centre)",
@@ -115,6 +117,8 @@ mod tests {
         ] {
             assert_eq!(advice(error), wanted, "{error}");
         }
+        assert_eq!(advice(AtError::Cms(38)), Advice::OutOfOrder);
+        assert_eq!(advice(AtError::Cms(127)), Advice::Vendor);
         assert!(matches!(advice(AtError::Cms(8)), Advice::Operator(_)));
         assert!(matches!(advice(AtError::Cms(28)), Advice::Receiver(_)));
         assert!(matches!(advice(AtError::Cms(42)), Advice::Later(_)));

@@ -106,11 +106,11 @@ impl<W: World> Driver<W> {
             return Ok(if told == Stage::Dialling { Stage::Rings } else { told });
         };
         // `+CLCC: id,dir,stat,…`; dir 0 is our own call.
-        let own = lines.iter().filter_map(|line| {
+        let mut own = lines.iter().filter_map(|line| {
             let mut fields = fields(line.split_once(':')?.1).skip(1);
             (fields.next()? == "0").then(|| fields.next())?
         });
-        Ok(match own.last() {
+        Ok(match own.next_back() {
             Some("0" | "1") => Stage::Answered,
             Some("3") => Stage::Rings,
             Some(_) => told,

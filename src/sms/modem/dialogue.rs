@@ -1,6 +1,6 @@
 //! Commands and their answers, with what the modem says unasked sifted out wherever it appears.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -43,8 +43,10 @@ pub struct Driver<W> {
     /// The value of the last `^BOOT`.
     boot: Option<Hidden>,
     pub(super) huawei: bool,
-    /// Optional commands that were never answered: not asked again.
-    mute: BTreeSet<&'static str>,
+    /// The country calling code of the SIM.
+    pub(super) country: Option<u16>,
+    /// Optional commands that were not answered, and how often in a row: at last they are not asked again.
+    pub(super) mute: BTreeMap<&'static str, u8>,
     /// Heads of lines that nobody knows, told once each.
     strange: BTreeSet<String>,
     /// The network refused to make reports.
@@ -125,7 +127,8 @@ impl<W: World> Driver<W> {
             echoed: false,
             boot: None,
             huawei: false,
-            mute: BTreeSet::new(),
+            country: None,
+            mute: BTreeMap::new(),
             strange: BTreeSet::new(),
             reports_refused: false,
             reference: 0,
@@ -150,14 +153,17 @@ impl<W: World> Driver<W> {
 
     /// Asks something that the modem may not know, and can do without.
     pub(super) async fn try_ask(&mut self, command: &'static str, expect: Expect) -> Result<Option<Lines>, Trouble> {
-        if self.mute.contains(command) {
+        // Once is chance: the modem may have hung just then.
+        if self.mute.get(command).is_some_and(|times| *times >= MUTE_MAX) {
             return Ok(None);
         }
         let timeout = self.timing.answer;
         let answer = self.ask(command, expect, timeout).await;
         if answer == Err(Trouble::Mute) {
-            log::debug!("modem: {} is not answered and will not be asked again", mask(command));
-            self.mute.insert(command);
+            log::debug!("modem: {} is not answered", mask(command));
+            *self.mute.entry(command).or_default() += 1;
+        } else if answer.is_ok() {
+            self.mute.remove(command);
         }
         Ok(answer?.ok())
     }
@@ -395,6 +401,8 @@ fn head_of(line: &str) -> &str {
 const ANSWER_LINES_MAX: usize = 600;
 /// Shorter hexadecimal is something else.
 const PDU_DIGITS_MIN: usize = 16;
+/// A command that was not answered so often is one that the modem does not know.
+const MUTE_MAX: u8 = 2;
 /// Unknown heads that are remembered.
 const STRANGE_MAX: usize = 64;
 const HEAD_BYTES_MAX: usize = 16;

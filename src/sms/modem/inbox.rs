@@ -24,6 +24,8 @@ pub(super) struct Inbox {
     direct: VecDeque<(Option<usize>, Hidden)>,
     assembly: Reassembly,
     call: Option<Call>,
+    /// Who was told as a caller last, and when.
+    told: Option<(Address, Instant)>,
     pub(super) ussd: Option<(u8, Hidden)>,
     pub(super) call_state: Option<CallNotice>,
     pub(super) call_ended: Option<CallResult>,
@@ -186,7 +188,7 @@ impl<W: World> Driver<W> {
 
     fn hand_over_message(&mut self, message: &Deliver) -> bool {
         let Some(text) = self.inbox.assembly.take(self.world.now(), message) else { return true };
-        let Some(from) = message.from.number(self.settings.country) else {
+        let Some(from) = message.from.number(self.country) else {
             log::debug!("modem: a message from a name or a short number is ignored");
             return true;
         };
@@ -195,7 +197,7 @@ impl<W: World> Driver<W> {
     }
 
     fn hand_over_report(&mut self, report: &StatusReport) -> bool {
-        let to = report.to.number(self.settings.country);
+        let to = report.to.number(self.country);
         self.world.deliver(Incoming::Report { reference: report.reference.to_string(), to, state: report.state })
     }
 
@@ -205,15 +207,31 @@ impl<W: World> Driver<W> {
         if !self.settings.watch_calls {
             return Ok(());
         }
-        match call.caller.flatten().and_then(|caller| caller.number(self.settings.country)) {
+        match call.caller.flatten() {
+            Some(caller) => self.tell_call(caller),
+            None => log::debug!("modem: a call without a number is rejected"),
+        }
+        self.hang_up().await
+    }
+
+    fn tell_call(&mut self, caller: Address) {
+        let now = self.world.now();
+        let last = self.inbox.told.replace((caller.clone(), now));
+        // What still rang after it was rejected is the same call.
+        let same = |(who, at): (Address, Instant)| {
+            who == caller && now.saturating_duration_since(at).as_secs() <= RINGS_APART_SECS
+        };
+        if last.is_some_and(same) {
+            return;
+        }
+        match caller.number(self.country) {
             Some(from) => {
                 if !self.world.deliver(Incoming::Call { from }) {
                     log::debug!("modem: nobody has time for a call");
                 }
             }
-            None => log::debug!("modem: a call without a number is rejected"),
+            None => log::debug!("modem: a call from a number that cannot be read is rejected"),
         }
-        self.hang_up().await
     }
 
     pub(super) async fn hang_up(&mut self) -> Result<(), Trouble> {

@@ -16,6 +16,7 @@ mod advice;
 mod answer;
 mod board;
 mod call;
+mod country;
 mod dialogue;
 mod find;
 mod inbox;
@@ -78,7 +79,7 @@ pub struct Parts<F> {
 impl Modem {
     /// A modem as configured. Nothing happens before the task runs; then the modem is opened, and opened again whenever it
     /// comes back. `seed` is random, and spreads the pauses of recovery.
-    pub fn new(settings: Settings, seed: u64) -> Parts<impl Future<Output = ()> + Send + 'static> {
+    pub fn prepare(settings: Settings, seed: u64) -> Parts<impl Future<Output = ()> + Send + 'static> {
         let (events, incoming) = bounded(INCOMING_MAX);
         let (modem, jobs) = Modem::with_queue(&settings);
         let world = SerialWorld::new(&settings, jobs, events, seed);
@@ -104,6 +105,12 @@ impl Modem {
         let mut status = self.board.status(Instant::now());
         status.queue = self.jobs.len();
         status
+    }
+
+    /// Can it send now? A modem that is busy counts too.
+    pub fn is_ready(&self) -> bool {
+        let status = self.board.status(Instant::now());
+        matches!(status.phase, Phase::Ready | Phase::Sending) && status.registration.is_registered()
     }
 
     /// It as a way to send codes.

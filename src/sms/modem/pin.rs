@@ -6,9 +6,11 @@ use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
-use sha2::{Digest, Sha256};
 use zeroize::Zeroizing;
+
+use crate::phone::HashKey;
 
 /// A SIM's PIN: 4 to 8 digits. Never printed, wiped when dropped.
 #[derive(Clone, PartialEq, Eq)]
@@ -74,25 +76,29 @@ pub enum PinFate {
     Wrong,
 }
 
-/// Remembers PINs by a hash, in a file of the state directory.
+/// Remembers PINs by a keyed hash, in a file of the state directory.
 ///
-/// The SIM's serial number is part of the hash: the file says nothing about another SIM, and of this one only which PIN is
-/// *not* the right one.
+/// The SIM's serial number is part of the hash: the file says nothing about another SIM, and without the key nothing at all.
 #[derive(Debug)]
 pub struct PinMemory {
     path: PathBuf,
+    key: Arc<HashKey>,
 }
 
 impl PinMemory {
-    /// In this directory.
-    pub fn new(state_dir: &Path) -> PinMemory {
-        PinMemory { path: state_dir.join(FILE) }
+    /// In this directory, under this key.
+    pub fn new(state_dir: &Path, key: Arc<HashKey>) -> PinMemory {
+        PinMemory { path: state_dir.join(FILE), key }
+    }
+
+    fn hash(&self, sim: &str, pin: &Pin) -> String {
+        self.key.hash("modem pin", &[sim.as_bytes(), pin.digits().as_bytes()]).to_hex()
     }
 
     /// What is remembered of this PIN with this SIM. A file that cannot be read counts as [`PinFate::Wrong`]: better no
     /// messages than a locked SIM.
     pub fn fate(&self, sim: &str, pin: &Pin) -> Option<PinFate> {
-        let hash = hash(sim, pin);
+        let hash = self.hash(sim, pin);
         match self.lines() {
             Ok(lines) => lines.iter().find_map(|(line, fate)| (*line == hash).then_some(*fate)),
             Err(_) => Some(PinFate::Wrong),
@@ -101,7 +107,7 @@ impl PinMemory {
 
     /// Remembers, or with `None` forgets. Returns when it is on the disk.
     pub fn remember(&self, sim: &str, pin: &Pin, fate: Option<PinFate>) -> io::Result<()> {
-        let hash = hash(sim, pin);
+        let hash = self.hash(sim, pin);
         let mut lines = self.lines()?;
         lines.retain(|(line, _)| *line != hash);
         lines.extend(fate.map(|fate| (hash, fate)));
@@ -137,18 +143,7 @@ fn word(fate: PinFate) -> &'static str {
     }
 }
 
-fn hash(sim: &str, pin: &Pin) -> String {
-    let parts = [b"modem pin".as_slice(), sim.as_bytes(), pin.digits().as_bytes()];
-    let mut hasher = Sha256::new();
-    for part in parts {
-        hasher.update((part.len() as u64).to_le_bytes());
-        hasher.update(part);
-    }
-    hasher.finalize().iter().take(HASH_BYTES).map(|byte| format!("{byte:02x}")).collect()
-}
-
 const FILE: &str = "modem-pins";
-const HASH_BYTES: usize = 16;
 const PIN_FILE_BYTES_MAX: usize = 64;
 /// SIMs and PINs that are remembered.
 const LINES_MAX: usize = 64;
@@ -169,12 +164,14 @@ mod tests {
     fn a_failed_pin_is_remembered_for_its_sim_and_forgotten_when_it_was_right() {
         let dir = std::env::temp_dir().join(format!("kontalk-pins-{}", std::process::id()));
         fs::create_dir_all(&dir).unwrap();
-        let (memory, pin, other) = (PinMemory::new(&dir), Pin::parse("1234").unwrap(), Pin::parse("4321").unwrap());
+        let key = Arc::new(HashKey::new([7; 32]));
+        let (memory, pin, other) =
+            (PinMemory::new(&dir, key.clone()), Pin::parse("1234").unwrap(), Pin::parse("4321").unwrap());
         assert_eq!(memory.fate("sim", &pin), None);
         memory.remember("sim", &pin, Some(PinFate::Tried)).unwrap();
         memory.remember("sim", &other, Some(PinFate::Wrong)).unwrap();
         // Another process reads the same.
-        let memory = PinMemory::new(&dir);
+        let memory = PinMemory::new(&dir, key);
         assert_eq!(memory.fate("sim", &pin), Some(PinFate::Tried));
         assert_eq!(memory.fate("sim", &other), Some(PinFate::Wrong));
         assert_eq!(memory.fate("another", &pin), None);
@@ -188,7 +185,7 @@ mod tests {
 
     #[test]
     fn a_memory_that_cannot_be_read_forbids_every_pin() {
-        let memory = PinMemory { path: PathBuf::from("/dev/null/pins") };
+        let memory = PinMemory { path: PathBuf::from("/dev/null/pins"), key: Arc::new(HashKey::new([7; 32])) };
         assert_eq!(memory.fate("sim", &Pin::parse("1234").unwrap()), Some(PinFate::Wrong));
     }
 }

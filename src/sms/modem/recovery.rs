@@ -308,6 +308,9 @@ impl<W: World> Driver<W> {
             Step::Restart => {
                 // 27.007 §8.2: with a reset. It vanishes for up to 40 seconds.
                 let _ = self.ask("AT+CFUN=1,1", Expect::Nothing, self.timing.answer).await;
+                if self.huawei {
+                    let _ = self.ask("AT^RESET", Expect::Nothing, self.timing.answer).await;
+                }
                 self.close();
                 self.refuse_for(self.timing.restart, recovering()).await
             }
@@ -376,7 +379,11 @@ impl<W: World> Driver<W> {
         let until = self.world.now() + time;
         loop {
             match self.world.wait(until, true).await {
-                Woken::Work(job) => refuse(job, &refusal),
+                Woken::Work(job) => {
+                    if refuse(job, &refusal) {
+                        self.board.write(|status| status.refused += 1);
+                    }
+                }
                 Woken::Bytes(bytes) => {
                     self.reader.feed(&bytes);
                     self.rest(Duration::ZERO).await?;
@@ -404,13 +411,18 @@ impl<W: World> Driver<W> {
     }
 }
 
-fn refuse(job: Job, refusal: &SmsError) {
+/// Gives work back undone; true if it was a message.
+fn refuse(job: Job, refusal: &SmsError) -> bool {
     match job {
-        Job::Send(task) if task.begin() => task.finish(Err(refusal.clone())),
+        Job::Send(task) if task.begin() => {
+            task.finish(Err(refusal.clone()));
+            return true;
+        }
         Job::Ussd(task) if task.begin() => task.finish(Err(ModemError::NotReady)),
         Job::Dial(task) if task.begin() => task.finish(Err(ModemError::NotReady)),
         Job::Send(_) | Job::Ussd(_) | Job::Dial(_) => {}
     }
+    false
 }
 
 fn recovering() -> SmsError {

@@ -59,10 +59,18 @@ impl<W: World> Driver<W> {
             Err(error) => return (Err(unsendable(error)), Ok(())),
         };
         self.enter(Phase::Sending);
+        if parts.len() > 1
+            && let Err(trouble) = self.try_tell("AT+CMMS=1").await
+        {
+            // 27.005 §3.5.6: the link to the network stays open between the parts. Nothing has been sent yet.
+            return (Err(SmsError::Refused(LOST.into())), Err(trouble));
+        }
         let mut accepted = Accepted::default();
         for (index, part) in parts.into_iter().enumerate() {
             let (outcome, state) = self.send_part(&message, index, part).await;
-            self.next_send = self.world.now() + self.timing.pause;
+            let unknown = matches!(outcome, Err(SmsError::Unknown(_)));
+            let pause = if unknown { self.timing.after_unknown } else { self.timing.pause };
+            self.next_send = self.world.now() + pause;
             match (outcome, state) {
                 (Ok(now), Ok(())) => accepted = now,
                 // Those parts that were taken will arrive.
@@ -91,6 +99,10 @@ impl<W: World> Driver<W> {
                 Attempt::Forgetful => (AtError::Plain, Advice::SetUp),
                 Attempt::NoPrompt if tries.full == 0 => (AtError::Plain, Advice::SetUp),
                 Attempt::NoPrompt => return (Err(SmsError::Refused(NO_PROMPT.into())), Err(Trouble::Mute)),
+                // Some prepaid SIMs refuse only the report so, not the message.
+                Attempt::Refused(error @ AtError::Cms(21)) if message.report && !self.reports_refused => {
+                    (error, Advice::WithoutReport)
+                }
                 Attempt::Refused(error) => (error, advice(error)),
             };
             tries.last = error;
@@ -154,6 +166,13 @@ impl<W: World> Driver<W> {
             }
             Advice::NoNetwork => self.wait_for_network().await?,
             Advice::Later(_) => self.pause(self.retry_pause(tries), tries).await?,
+            Advice::OutOfOrder => {
+                if tries.full > 0 {
+                    // 27.007 §7.3: chooses a network by itself again.
+                    let _ = self.ask("AT+COPS=0", Expect::Nothing, self.timing.slow_answer).await?;
+                }
+                self.pause(self.retry_pause(tries), tries).await?
+            }
             Advice::Vendor if tries.full > 0 => false,
             Advice::Vendor => {
                 self.pause(self.retry_pause(tries), tries).await? && self.look_at_registration().await?.is_registered()
@@ -164,6 +183,8 @@ impl<W: World> Driver<W> {
             return Ok(Next::Again);
         }
         let outcome = match what {
+            // The ladder of recovery comes to the radio by and by.
+            Advice::OutOfOrder => return Err(Trouble::Faulty(OUT_OF_ORDER.to_owned())),
             Advice::Later(reason) => SmsError::Refused(reason.into()),
             Advice::NoNetwork => SmsError::Refused(NO_NETWORK.into()),
             Advice::Centre => {
@@ -316,5 +337,6 @@ const BUSY_MAX: u32 = 15;
 
 const NO_PROMPT: &str = "the modem did not take the message";
 const LOST: &str = "the modem was lost before the message had left";
+const OUT_OF_ORDER: &str = "the modem finds the network out of order (remedy: none needed if it lasts for minutes; else another modem or place)";
 const NO_ANSWER: &str = "the network's answer did not come";
 pub(super) const NO_NETWORK: &str = "the modem has no network (remedy: look at its signal and SIM)";

@@ -38,7 +38,7 @@ impl SerialWorld {
             device: settings.device.clone(),
             baud: settings.baud,
             pin_file: settings.pin_file.clone(),
-            pins: PinMemory::new(&settings.state_dir),
+            pins: PinMemory::new(&settings.state_dir, settings.pin_key.clone()),
             power_cycle: settings.power_cycle.clone(),
             timing: settings.timing,
             places: Places::default(),

@@ -1,7 +1,10 @@
 //! What a modem is told by the configuration.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
+
+use crate::phone::HashKey;
 
 /// How to reach a modem and what to use it for.
 #[derive(Clone, Debug)]
@@ -15,9 +18,11 @@ pub struct Settings {
     pub pin_file: Option<PathBuf>,
     /// Directory in which a PIN that failed is remembered: the node's data directory.
     pub state_dir: PathBuf,
+    /// The key of the hashes by which it is remembered; always the same for one directory.
+    pub pin_key: Arc<HashKey>,
     /// The service centre's number in international form, where the SIM does not know it.
     pub centre: Option<String>,
-    /// The country calling code of the SIM, by which national senders are read.
+    /// The country calling code of the SIM, by which national senders are read; without it, what the SIM's own number says.
     pub country: Option<u16>,
     /// Ask the network for reports of delivery. Some tariffs charge for them.
     pub delivery_reports: bool,
@@ -32,12 +37,13 @@ pub struct Settings {
 
 impl Settings {
     /// A modem that is found by itself, for sending only.
-    pub fn new(state_dir: impl Into<PathBuf>) -> Settings {
+    pub fn new(state_dir: impl Into<PathBuf>, pin_key: HashKey) -> Settings {
         Settings {
             device: None,
             baud: 115_200,
             pin_file: None,
             state_dir: state_dir.into(),
+            pin_key: Arc::new(pin_key),
             centre: None,
             country: None,
             delivery_reports: false,
@@ -82,6 +88,8 @@ pub struct Timing {
     pub health: Duration,
     /// Between two messages: networks dislike haste.
     pub pause: Duration,
+    /// The same after a message whose fate is unknown: the modem comes to itself first.
+    pub after_unknown: Duration,
     /// Before the second and third try of a message when the network is busy.
     pub retry: [Duration; 2],
     /// Before another try when the modem is busy.
@@ -129,6 +137,7 @@ impl Default for Timing {
             sim_busy: seconds(30),
             health: seconds(60),
             pause: seconds(3),
+            after_unknown: seconds(10),
             retry: [seconds(10), seconds(30)],
             busy_retry: seconds(2),
             retry_within: seconds(90),

@@ -4,6 +4,7 @@ use std::time::Instant;
 
 use zeroize::Zeroizing;
 
+use super::country::calling_code;
 use super::dialogue::{Driver, Expect, Lines, Trouble};
 use super::notice::{fields, registration_answer, unquoted};
 use super::status::{Phase, Registration, Signal};
@@ -19,6 +20,7 @@ impl<W: World> Driver<W> {
         self.prepare().await?;
         self.identify().await?;
         self.unlock().await?;
+        self.find_country().await?;
         self.choose_modes().await?;
         self.find_centre().await?;
         self.register().await?;
@@ -76,11 +78,19 @@ impl<W: World> Driver<W> {
         let maker = self.try_ask("AT+CGMI", Expect::Bare).await?.and_then(|lines| words(&lines, "+CGMI:"));
         let model = self.try_ask("AT+CGMM", Expect::Bare).await?.and_then(|lines| words(&lines, "+CGMM:"));
         let imei = self.try_ask("AT+CGSN", Expect::Bare).await?.and_then(|lines| shorten(&lines));
-        self.huawei = maker.as_ref().is_some_and(|maker| maker.to_ascii_lowercase().contains("huawei"));
+        let lower = maker.as_deref().unwrap_or_default().to_ascii_lowercase();
+        self.huawei = lower.contains("huawei");
+        for (_, command) in QUIRKS.iter().filter(|(maker, _)| lower.contains(maker)) {
+            self.try_tell(command).await?;
+        }
         let name = match (maker, model) {
             (Some(maker), Some(model)) => Some(format!("{maker} {model}")),
             (maker, model) => maker.or(model),
         };
+        if self.board.status(self.world.now()).model != name {
+            // Another modem knows other commands.
+            self.mute.clear();
+        }
         self.board.write(|status| {
             status.model = name;
             status.imei = imei;
@@ -88,11 +98,18 @@ impl<W: World> Driver<W> {
         Ok(())
     }
 
+    /// 27.007 §4.6: the SIM's own number begins with its country.
+    async fn find_country(&mut self) -> Result<(), Trouble> {
+        let lines = self.try_ask("AT+CIMI", Expect::Bare).await?.unwrap_or_default();
+        let digits = lines.iter().map(|line| line.trim_start_matches("+CIMI:").trim().trim_matches('"'));
+        let found = digits.into_iter().find_map(calling_code);
+        self.country = self.settings.country.or(found);
+        let country = self.country;
+        self.board.write(|status| status.country = country);
+        Ok(())
+    }
+
     async fn choose_modes(&mut self) -> Result<(), Trouble> {
-        if self.huawei {
-            // Fewer periodic notices.
-            self.try_tell("AT^CURC=0").await?;
-        }
         for command in ["AT+CREG=1", "AT+CEREG=1", "AT+CSMS=0"] {
             self.try_tell(command).await?;
         }
@@ -219,6 +236,15 @@ fn printable(text: &str) -> String {
     text.chars().filter(|c| !c.is_control()).take(NAME_CHARS_MAX).collect()
 }
 
+/// What certain makers' modems need to be told: a part of the maker's name in lower case, and the command.
+const QUIRKS: [(&str, &str); 3] = [
+    // Fewer periodic notices.
+    ("huawei", "AT^CURC=0"),
+    // Notices come at one of its ports only: at that for commands.
+    ("quectel", "AT+QURCCFG=\"urcport\",\"usbat\""),
+    // No sleep on a serial line.
+    ("simcom", "AT+CSCLK=0"),
+];
 const WAKE_ATTEMPTS: u32 = 5;
 const NAME_CHARS_MAX: usize = 40;
 

@@ -2,10 +2,10 @@
 
 use std::fmt;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 /// A modem at one moment. Holds no telephone number and no code.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
     /// What it is doing.
     pub phase: Phase,
@@ -21,6 +21,8 @@ pub struct Status {
     pub registration: Registration,
     /// The operator's name.
     pub operator: Option<String>,
+    /// The country calling code of the SIM.
+    pub country: Option<u16>,
     /// How well it hears the network.
     pub signal: Signal,
     /// Work that waits for its turn.
@@ -38,7 +40,7 @@ pub struct Status {
 }
 
 /// What a modem is doing.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Phase {
     /// No modem can be opened.
@@ -59,7 +61,7 @@ pub enum Phase {
 }
 
 /// The SIM, as far as it is known.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum SimState {
     /// Not looked at yet.
@@ -80,7 +82,7 @@ pub enum SimState {
 }
 
 /// 3GPP TS 27.007 §7.2.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Registration {
     /// Not looked at yet.
@@ -133,7 +135,7 @@ impl Registration {
 }
 
 /// 3GPP TS 27.007 §8.5: 0 to 31, or 99 if it is not known.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Signal(pub u8);
 
 impl Default for Signal {
@@ -157,7 +159,7 @@ impl fmt::Display for Signal {
 }
 
 /// Something that went wrong.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LastError {
     /// What, and the remedy: a sentence without secrets.
     pub text: String,
@@ -177,6 +179,7 @@ impl fmt::Display for Status {
             ("SIM", self.sim.to_string()),
             ("network", self.registration.to_string()),
             ("operator", self.operator.clone().unwrap_or_else(unknown)),
+            ("country", self.country.map_or_else(unknown, |code| format!("+{code}"))),
             ("signal", self.signal.to_string()),
             ("queue", self.queue.to_string()),
             ("messages", format!("{} sent, {} refused, {} unknown", self.sent, self.refused, self.unknown)),
