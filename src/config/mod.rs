@@ -118,7 +118,7 @@ impl Config {
                 codes_per_day_max: 2000,
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
-            sms: Sms { via: SmsVia::Terminal },
+            sms: Sms { via: SmsVia::Terminal, modem: Modem::default() },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
             limits: Limits {
@@ -200,6 +200,44 @@ pub struct Throttle {
 pub struct Sms {
     /// `sms.via`
     pub via: SmsVia,
+    /// `[sms.modem]`
+    pub modem: Modem,
+}
+
+/// A modem at this machine. It is opened only if something is to go out by it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Modem {
+    /// `sms.modem.device`: its serial port; nothing for `auto`.
+    pub device: Option<PathBuf>,
+    /// `sms.modem.baud`: bits a second.
+    pub baud: u32,
+    /// `sms.modem.pin_file`: a file with the SIM's PIN.
+    pub pin_file: Option<PathBuf>,
+    /// `sms.modem.service_centre`: the number of the operator's, with its plus.
+    pub service_centre: Option<String>,
+    /// `sms.modem.country`: the country calling code for numbers without one; nothing: the SIM's own.
+    pub country: Option<u16>,
+    /// `sms.modem.delivery_reports`: ask whether messages arrived.
+    pub delivery_reports: bool,
+    /// `sms.modem.watch_calls`: see who calls, and hang up.
+    pub watch_calls: bool,
+    /// `sms.modem.power_cycle_command`: a program with its arguments.
+    pub power_cycle_command: Option<Vec<String>>,
+}
+
+impl Default for Modem {
+    fn default() -> Modem {
+        Modem {
+            device: None,
+            baud: 115_200,
+            pin_file: None,
+            service_centre: None,
+            country: None,
+            delivery_reports: false,
+            watch_calls: false,
+            power_cycle_command: None,
+        }
+    }
 }
 
 /// A way to send codes.
@@ -207,6 +245,8 @@ pub struct Sms {
 pub enum SmsVia {
     /// Printed on the node's terminal, sent to nobody: for trials.
     Terminal,
+    /// A modem at this machine, [`Sms::modem`].
+    Modem,
 }
 
 /// What is logged.

@@ -15,6 +15,7 @@ use crate::jid::BareJid;
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
 use crate::phone::Code;
 use crate::sms::SmsSender;
+use crate::sms::modem::Modem;
 use crate::sms::terminal::TerminalSender;
 use crate::stanza::{Stanza, StanzaError, Timestamp};
 use crate::store::{Store, StoreError};
@@ -37,10 +38,8 @@ impl Registrations {
         server_key: Arc<ServerKey>,
         inbox: Inbox,
         parking: Arc<Mutex<Parking>>,
+        sender: Arc<dyn SmsSender>,
     ) -> Registrations {
-        let sender: Arc<dyn SmsSender> = match config.sms.via {
-            SmsVia::Terminal => Arc::new(TerminalSender::stdout()),
-        };
         log::info!("codes go out by {}", sender.describe());
         Registrations {
             parking,
@@ -161,6 +160,14 @@ impl Registrations {
 
     fn registrar(&self) -> MutexGuard<'_, Registrar> {
         self.registrar.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How codes go out.
+pub(super) fn sender(config: &Config, modem: Option<&Modem>) -> Arc<dyn SmsSender> {
+    match (config.sms.via, modem) {
+        (SmsVia::Modem, Some(modem)) => Arc::new(modem.sender()),
+        (SmsVia::Terminal, _) | (_, None) => Arc::new(TerminalSender::stdout()),
     }
 }
 

@@ -39,6 +39,32 @@ pub struct Status {
     pub conflict: Option<String>,
 }
 
+impl Status {
+    /// Why no message can be sent now, in a sentence with its remedy; nothing if one can, or may in a moment.
+    pub fn trouble(&self) -> Option<String> {
+        let last =
+            |otherwise: &str| self.last_error.as_ref().map_or_else(|| otherwise.to_owned(), |last| last.text.clone());
+        match self.phase {
+            Phase::Absent => Some(last("no modem is open (remedy: plug one in)")),
+            Phase::Recovering => Some(last("the modem is being brought back after a fault (remedy: none yet)")),
+            Phase::Blocked => Some(last("the modem waits for you (remedy: look at its SIM)")),
+            Phase::Ready | Phase::Sending if !self.registration.is_registered() => {
+                Some(format!("{}: {}", super::send::NO_NETWORK, self.registration))
+            }
+            Phase::Starting | Phase::Registering | Phase::Ready | Phase::Sending => None,
+        }
+    }
+
+    /// In one line, for the status of the node.
+    pub fn in_short(&self) -> String {
+        let operator = self.operator.as_deref().unwrap_or("no operator's name");
+        format!(
+            "{}, {}, {operator}, signal {}; {} sent, {} refused, {} unknown",
+            self.phase, self.registration, self.signal, self.sent, self.refused, self.unknown
+        )
+    }
+}
+
 /// What a modem is doing.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

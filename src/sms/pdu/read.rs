@@ -61,6 +61,17 @@ pub enum DeliveryState {
     Failed(u8),
 }
 
+impl fmt::Display for DeliveryState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            DeliveryState::Delivered => f.write_str("delivered"),
+            DeliveryState::Forwarded(_) => f.write_str("forwarded, which is all that is known"),
+            DeliveryState::Trying(_) => f.write_str("still on its way"),
+            DeliveryState::Failed(code) => write!(f, "not delivered (status {code})"),
+        }
+    }
+}
+
 /// A message to be sent, as it was read.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SubmitRead {
