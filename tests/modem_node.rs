@@ -9,8 +9,10 @@ mod person;
 mod support;
 
 use std::fs;
-use std::path::Path;
-use std::process::Output;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::process::CommandExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -18,7 +20,7 @@ use person::Person;
 use support::client::Connect;
 use support::modem_pty::PtyModem;
 use support::modem_sim::{Act, Fault, On, Script};
-use support::node::{Node, NodeOptions};
+use support::node::{Node, NodeOptions, binary};
 use support::secret;
 
 fn node_with(device: &PtyModem) -> Node {
@@ -138,6 +140,82 @@ fn a_node_without_a_modem_says_so() {
     }
 }
 
+/// A node in a process of its own that has no more rights than `nobody`.
+struct Powerless {
+    dir: PathBuf,
+    child: Child,
+}
+
+impl Powerless {
+    fn start(name: &str, device: &Path) -> Powerless {
+        let dir = std::env::temp_dir().join(format!("kontalk-powerless-{name}-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&dir);
+        fs::create_dir_all(&dir).unwrap();
+        let config = format!(
+            "domain = \"kontalk.test\"\ndata_dir = \"data\"\n[c2s]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = []\n\
+             [sms]\nvia = \"modem\"\nmodem.device = \"{}\"\n",
+            device.display()
+        );
+        fs::write(dir.join("node.toml"), config).unwrap();
+        let mut command = Command::new(binary());
+        command.args(["serve", "--config", "node.toml"]).current_dir(&dir).stdout(Stdio::null()).stderr(Stdio::null());
+        if is_root() {
+            std::os::unix::fs::chown(&dir, Some(NOBODY), Some(NOBODY)).unwrap();
+            command.uid(NOBODY).gid(NOBODY);
+        }
+        Powerless { child: command.spawn().unwrap(), dir }
+    }
+
+    /// Waits until the modem's status says so.
+    fn until(&self, words: &str) {
+        let begun = Instant::now();
+        loop {
+            let output =
+                Command::new(binary()).args(["modem", "status", "--data", "data"]).current_dir(&self.dir).output();
+            let text = String::from_utf8(output.unwrap().stdout).unwrap();
+            if text.contains(words) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "never {words:?}:\n{text}");
+            thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Drop for Powerless {
+    fn drop(&mut self) {
+        let process = rustix::process::Pid::from_child(&self.child);
+        rustix::process::kill_process(process, rustix::process::Signal::TERM).unwrap();
+        self.child.wait().unwrap();
+        let _ = fs::remove_dir_all(&self.dir);
+    }
+}
+
+fn is_root() -> bool {
+    rustix::process::geteuid().is_root()
+}
+
+#[test]
+fn a_user_without_rights_is_told_what_is_missing_and_needs_only_that() {
+    let device = PtyModem::start(Script::default());
+    fs::set_permissions(device.dir(), fs::Permissions::from_mode(0o755)).unwrap();
+    let terminal = device.terminal().unwrap();
+    fs::set_permissions(&terminal, fs::Permissions::from_mode(0o000)).unwrap();
+    let node = Powerless::start("first", &device.device());
+    node.until("add the node's user to the group dialout");
+    // As if the user had joined the group.
+    if is_root() {
+        std::os::unix::fs::chown(&terminal, Some(NOBODY), None).unwrap();
+    }
+    fs::set_permissions(&terminal, fs::Permissions::from_mode(0o600)).unwrap();
+    node.until("state       ready");
+    // It has the port alone.
+    let other = Powerless::start("second", &device.device());
+    other.until("end the program that has it");
+    drop(node);
+    other.until("state       ready");
+}
+
 fn nothing_secret_below(dir: &Path) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -153,4 +231,5 @@ fn nothing_secret_below(dir: &Path) {
     }
 }
 
+const NOBODY: u32 = 65_534;
 const PATIENCE: Duration = Duration::from_secs(60);

@@ -492,6 +492,117 @@ fn a_tariff_without_reports_gets_messages_without_them() {
     assert_eq!(texts(&simulation), ["text"]);
 }
 
+fn asked(simulation: &Simulation, command: &str) -> usize {
+    simulation.state().modem.commands.iter().filter(|line| *line == command).count()
+}
+
+#[test]
+fn a_network_that_stays_out_of_order_is_looked_for_anew() {
+    let faults = vec![Fault { on: On::Message, skip: 0, times: 2, act: Act::Say("+CMS ERROR: 38") }];
+    let mut simulation = simulation(Script { faults, ..Script::default() });
+    simulation.at(10, |state| state.order(NUMBER, "text"));
+    simulation.run_until(100);
+    assert_eq!(texts(&simulation), ["text"]);
+    assert_eq!(asked(&simulation, "AT+COPS=0"), 1);
+}
+
+#[test]
+fn a_rejected_report_is_left_out_before_the_message_is_given_up() {
+    let mut settings = settings();
+    settings.delivery_reports = true;
+    let mut simulation = Simulation::new(SimModem::new(at_message(Act::Say("+CMS ERROR: 21"))), settings);
+    simulation.at(10, |state| state.order_with_report(NUMBER, "text"));
+    simulation.run_until(100);
+    let state = simulation.state();
+    assert_eq!(word(state.tickets[0].try_outcome()), "accepted");
+    assert_eq!(state.modem.sent.iter().map(|sent| sent.report).collect::<Vec<_>>(), [false]);
+}
+
+#[test]
+fn a_command_that_is_never_answered_is_left_out_and_one_that_was_not_once_is_asked_again() {
+    for (times, registered) in [(1, 2), (1000, 0)] {
+        let act = Act::Silence { taken: false };
+        let faults = vec![Fault { on: On::Command("AT+CLIP"), skip: 0, times, act }];
+        let mut settings = settings();
+        settings.watch_calls = true;
+        let mut simulation = Simulation::new(SimModem::new(Script { faults, ..Script::default() }), settings);
+        simulation.at(200, |state| state.unplug());
+        simulation.at(210, |state| state.plug("/dev/ttyUSB1"));
+        simulation.at(400, |state| state.order(NUMBER, "text"));
+        simulation.run_until(500);
+        assert_eq!(texts(&simulation), ["text"], "{}", simulation.status());
+        let answered = asked(&simulation, "AT+CLIP=1") - if times == 1 { 1 } else { 2 };
+        assert_eq!(answered, registered);
+    }
+}
+
+#[test]
+fn a_call_that_was_cut_off_by_trouble_does_not_ring_for_ever() {
+    let mut simulation = simulation(at_command("AT+CLCC", Act::Silence { taken: false }));
+    simulation.at(10, |state| {
+        state.modem.call_states = vec![3; 20].into();
+        state.dial(NUMBER, Duration::from_secs(5));
+    });
+    simulation.run_until(100);
+    let state = simulation.state();
+    assert_eq!(state.calls[0].try_outcome(), Some(Err(ModemError::NoAnswer)));
+    assert_eq!(state.modem.hung_up, 1);
+}
+
+#[test]
+fn a_caller_that_goes_on_ringing_is_told_once_and_the_next_one_too() {
+    let mut settings = settings();
+    settings.watch_calls = true;
+    let mut simulation = Simulation::new(SimModem::new(Script::default()), settings);
+    for (second, number) in
+        [(100, "+491701234567"), (104, "+491701234567"), (110, "+491701234568"), (200, "+491701234568")]
+    {
+        simulation.at(second, move |state| {
+            let now = state.now;
+            state.modem.ring(now, number, 2);
+        });
+    }
+    simulation.run_until(300);
+    let state = simulation.state();
+    let callers: Vec<&str> = state
+        .incoming
+        .iter()
+        .map(|incoming| match incoming {
+            Incoming::Call { from } => from.as_e164(),
+            other => panic!("{other:?}"),
+        })
+        .collect();
+    assert_eq!(callers, ["+491701234567", "+491701234568", "+491701234568"]);
+    assert!(state.modem.hung_up >= 4);
+}
+
+#[test]
+fn national_senders_are_of_the_sims_country_unless_told_otherwise() {
+    for (country, number) in [(None, "+491701234567"), (Some(39), "+391701234567")] {
+        let mut settings = settings();
+        settings.watch_calls = true;
+        settings.country = country;
+        let mut simulation = Simulation::new(SimModem::new(Script::default()), settings);
+        simulation.at(100, |state| {
+            let now = state.now;
+            state.modem.ring_as(now, "01701234567", 129, 2);
+        });
+        simulation.run_until(200);
+        let state = simulation.state();
+        let [Incoming::Call { from }] = state.incoming.as_slice() else { panic!("{:?}", state.incoming) };
+        assert_eq!(from.as_e164(), number);
+        assert_eq!(simulation_country(country), country.unwrap_or(49));
+    }
+}
+
+fn simulation_country(configured: Option<u16>) -> u16 {
+    let mut settings = settings();
+    settings.country = configured;
+    let mut simulation = Simulation::new(SimModem::new(Script::default()), settings);
+    simulation.run_until(60);
+    simulation.status().country.unwrap()
+}
+
 /// A year of bad luck: none of the messages is lost or doubled beyond what the outcome says.
 #[test]
 fn a_thousand_messages_through_random_faults_are_neither_lost_nor_doubled() {

@@ -271,11 +271,16 @@ impl SimModem {
 
     /// Somebody calls: so many rings, one a second.
     pub fn ring(&mut self, now: Duration, number: &str, rings: u32) {
+        self.ring_as(now, number, 145, rings);
+    }
+
+    /// With a number of this type: 145 is international, 129 as it is dialled.
+    pub fn ring_as(&mut self, now: Duration, number: &str, kind: u8, rings: u32) {
         self.tick(now);
         for ring in 0..rings {
             let at = now + Duration::from_millis(50) * ring;
             self.say_at(at, "RING");
-            self.say_at(at, &format!("+CLIP: \"{number}\",145,\"\",,\"\",0"));
+            self.say_at(at, &format!("+CLIP: \"{number}\",{kind},\"\",,\"\",0"));
         }
     }
 

@@ -62,8 +62,17 @@ type Event = Box<dyn FnOnce(&mut State) + Send>;
 impl State {
     /// Orders a message.
     pub fn order(&mut self, to: &str, text: &str) {
+        self.order_as(to, text, false);
+    }
+
+    /// And a report of its delivery.
+    pub fn order_with_report(&mut self, to: &str, text: &str) {
+        self.order_as(to, text, true);
+    }
+
+    fn order_as(&mut self, to: &str, text: &str, report: bool) {
         let (to, text) = (Address::parse(to).unwrap(), Hidden::new(text));
-        let submit = Submit { to, text, validity: Duration::from_secs(600), report: false, flash: false };
+        let submit = Submit { to, text, validity: Duration::from_secs(600), report, flash: false };
         let (task, ticket) = Task::new(submit);
         self.jobs.push_back(Job::Send(task));
         self.tickets.push(ticket);

@@ -31,6 +31,7 @@ impl<W: World> Driver<W> {
         self.inbox.call_ended = None;
         // With the semicolon it is a voice call.
         let command = Zeroizing::new(format!("ATD{};", call.to.to_text().as_str()));
+        self.calling = true;
         self.begin(&command, Expect::Nothing).await?;
         let begun = self.begin_call().await;
         self.answered();

@@ -43,6 +43,8 @@ pub struct Driver<W> {
     /// The value of the last `^BOOT`.
     boot: Option<Hidden>,
     pub(super) huawei: bool,
+    /// A call was begun and not given up yet.
+    pub(super) calling: bool,
     /// The country calling code of the SIM.
     pub(super) country: Option<u16>,
     /// Optional commands that were not answered, and how often in a row: at last they are not asked again.
@@ -127,6 +129,7 @@ impl<W: World> Driver<W> {
             echoed: false,
             boot: None,
             huawei: false,
+            calling: false,
             country: None,
             mute: BTreeMap::new(),
             strange: BTreeSet::new(),

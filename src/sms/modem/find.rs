@@ -123,13 +123,18 @@ pub(super) fn modem_manager(places: &Places, device: Option<&Path>) -> Option<St
     (runs && !device.is_some_and(|device| told_to_ignore(places, device))).then(|| MODEM_MANAGER.to_owned())
 }
 
-/// What udev knows of the device, in its database.
+/// What udev knows of the port and of the USB device it belongs to, in its database: a mark at either will do.
 fn told_to_ignore(places: &Places, device: &Path) -> bool {
     let target = fs::canonicalize(device).unwrap_or_default();
     let Some(name) = target.file_name().and_then(|name| name.to_str()) else { return false };
-    let number = fs::read_to_string(places.sys.join("class/tty").join(name).join("dev")).unwrap_or_default();
-    let known = fs::read_to_string(places.run.join(format!("udev/data/c{}", number.trim()))).unwrap_or_default();
-    known.lines().any(|line| matches!(line, "E:ID_MM_DEVICE_IGNORE=1" | "E:ID_MM_PORT_IGNORE=1"))
+    let class = places.sys.join("class/tty").join(name);
+    let port = fs::canonicalize(class.join("device")).unwrap_or_default();
+    let above = port.ancestors().take(LEVELS_MAX).map(|dir| dir.join("dev"));
+    std::iter::once(class.join("dev")).chain(above).any(|file| {
+        let number = fs::read_to_string(file).unwrap_or_default();
+        let known = fs::read_to_string(places.run.join(format!("udev/data/c{}", number.trim()))).unwrap_or_default();
+        known.lines().any(|line| matches!(line, "E:ID_MM_DEVICE_IGNORE=1" | "E:ID_MM_PORT_IGNORE=1"))
+    })
 }
 
 /// Other users' processes may be hidden from us; then only its unit tells.
@@ -175,6 +180,7 @@ mod tests {
             let device = places.sys.join(format!("devices/usb1/1-{}", ids.1));
             let port = device.join(format!("1-1:1.{interface}")).join(tty);
             fs::create_dir_all(&port).unwrap();
+            fs::write(device.join("dev"), "189:7\n").unwrap();
             fs::write(device.join("idVendor"), format!("{}\n", ids.0)).unwrap();
             fs::write(device.join("idProduct"), format!("{}\n", ids.1)).unwrap();
             fs::write(port.parent().unwrap().join("bInterfaceNumber"), format!("{interface}\n")).unwrap();
@@ -237,6 +243,9 @@ mod tests {
         fs::write(places.proc.join("123/comm"), "ModemManager\n").unwrap();
         assert!(modem_manager(places, Some(&device)).unwrap().contains("remedy"));
         fs::write(places.run.join("udev/data/c188:2"), "I:1\nE:ID_MM_DEVICE_IGNORE=1\n").unwrap();
+        assert_eq!(modem_manager(places, Some(&device)), None);
+        // A mark at the USB device does as well as one at the port.
+        fs::rename(places.run.join("udev/data/c188:2"), places.run.join("udev/data/c189:7")).unwrap();
         assert_eq!(modem_manager(places, Some(&device)), None);
         // Nothing is known of other users' processes.
         fs::remove_dir_all(places.proc.join("123")).unwrap();

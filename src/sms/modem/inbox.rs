@@ -239,6 +239,7 @@ impl<W: World> Driver<W> {
         if !self.try_tell("AT+CHUP").await? {
             self.try_tell("ATH").await?;
         }
+        self.calling = false;
         Ok(())
     }
 }

@@ -58,4 +58,11 @@ impl Port {
     }
 }
 
+impl Drop for Port {
+    fn drop(&mut self) {
+        // Closing does it too, unless somebody had it open before us. A port that is gone cannot be told.
+        let _ = termios::ioctl_tiocnxcl(&self.file);
+    }
+}
+
 const READ_BYTES_MAX: usize = 1024;

@@ -70,7 +70,9 @@ impl SerialWorld {
             (io::ErrorKind::NotFound, _) => {
                 "plug the modem in; many first appear as a CD-ROM and need the package usb-modeswitch".to_owned()
             }
-            (io::ErrorKind::PermissionDenied, _) => "add the node's user to the group dialout".to_owned(),
+            (io::ErrorKind::PermissionDenied, _) => {
+                "add the node's user to the group dialout and start the node again".to_owned()
+            }
             (_, Some(rustix::io::Errno::BUSY)) => {
                 "end the program that has it, such as ModemManager or gammu-smsd".to_owned()
             }
@@ -226,3 +228,78 @@ async fn answers(port: &Port, patience: Duration) -> bool {
 }
 
 const POWER_CYCLE_PATIENCE: Duration = Duration::from_secs(60);
+
+#[cfg(test)]
+mod tests {
+    use std::fs::{self, File};
+    use std::io::{Read, Write};
+    use std::os::unix::fs::symlink;
+
+    use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+    use smol::channel::bounded;
+
+    use super::*;
+    use crate::phone::HashKey;
+
+    /// A port of a machine, and what it says when a line comes. The thread ends when the terminal is closed.
+    fn port(root: &Path, name: &str, ids: (&str, &str), first: &'static [u8], answer: &'static [u8]) -> File {
+        let terminal = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY).unwrap();
+        grantpt(&terminal).unwrap();
+        unlockpt(&terminal).unwrap();
+        let path = ptsname(&terminal, Vec::new()).unwrap().to_string_lossy().into_owned();
+        symlink(&path, root.join("dev").join(name)).unwrap();
+        let device = root.join("sys/devices").join(name);
+        fs::create_dir_all(device.join(name)).unwrap();
+        fs::write(device.join("idVendor"), ids.0).unwrap();
+        fs::write(device.join("bInterfaceNumber"), ids.1).unwrap();
+        let class = root.join("sys/class/tty").join(name);
+        fs::create_dir_all(&class).unwrap();
+        symlink(device.join(name), class.join("device")).unwrap();
+        let kept = File::options().read(true).write(true).open(&path).unwrap();
+        let mut terminal = File::from(terminal);
+        std::thread::spawn(move || {
+            terminal.write_all(first).ok();
+            let mut buffer = [0; 64];
+            while let Ok(1..) = terminal.read(&mut buffer) {
+                terminal.write_all(answer).ok();
+            }
+        });
+        kept
+    }
+
+    #[test]
+    fn the_port_that_answers_commands_is_found_among_the_others() {
+        let root = std::env::temp_dir().join(format!("kontalk-probe-{}", std::process::id()));
+        let _ = fs::remove_dir_all(&root);
+        for dir in ["dev", "sys/class/tty", "proc", "run/lock"] {
+            fs::create_dir_all(root.join(dir)).unwrap();
+        }
+        let _kept = [
+            // Diagnostics, positions, echoes: none of them is a modem's port for commands.
+            port(&root, "ttyUSB0", ("19d2", "00"), b"", b""),
+            port(&root, "ttyUSB1", ("19d2", "01"), b"$GPGGA,,,,,,0,,,,,,,,*66\r\n", b"$GPRMC,,V,,,,,,,,,,N*53\r\n"),
+            port(&root, "ttyUSB2", ("19d2", "02"), b"~\x00\x78\xf0", b"AT\r"),
+            port(&root, "ttyUSB3", ("19d2", "03"), b"^RSSI:17\r\n", b"AT\r\r\nOK\r\n"),
+        ];
+        let (_orders, jobs) = bounded(1);
+        let (events, _incoming) = bounded(1);
+        let mut settings = Settings::new(&root, HashKey::new([7; 32]));
+        settings.timing.wake = Duration::from_millis(500);
+        let mut world = SerialWorld::new(&settings, jobs, events, 1);
+        let [dev, sys, proc, run] = ["dev", "sys", "proc", "run"].map(|dir| root.join(dir));
+        world.places = Places { dev, sys, proc, run };
+        let opened = smol::block_on(world.open()).unwrap();
+        assert_eq!(opened, Opened { device: root.join("dev/ttyUSB3").display().to_string(), conflict: None });
+        // The same when its number is another one.
+        world.close();
+        fs::rename(root.join("dev/ttyUSB3"), root.join("dev/ttyUSB9")).unwrap();
+        fs::rename(root.join("sys/class/tty/ttyUSB3"), root.join("sys/class/tty/ttyUSB9")).unwrap();
+        let opened = smol::block_on(world.open()).unwrap();
+        assert_eq!(opened.device, root.join("dev/ttyUSB9").display().to_string());
+        world.close();
+        fs::remove_dir_all(root.join("sys/class/tty")).unwrap();
+        let fault = smol::block_on(world.open()).unwrap_err();
+        assert!(fault.reason.starts_with("no modem is found (remedy: "), "{}", fault.reason);
+        fs::remove_dir_all(&root).unwrap();
+    }
+}

@@ -66,6 +66,10 @@ impl<W: World> Driver<W> {
         for command in ["ATV1", "ATQ0", "AT&D0", "AT+CMEE=1"] {
             self.try_tell(command).await?;
         }
+        if self.calling {
+            // Trouble came in the middle of a call: it must not ring for ever.
+            self.hang_up().await?;
+        }
         // 27.007 §8.2: 4 is flight mode.
         let radio = self.try_ask("AT+CFUN?", Expect::Prefix("+CFUN:")).await?;
         if radio.is_some_and(|lines| value(&lines).is_some_and(|mode| !mode.starts_with('1'))) {
