@@ -10,8 +10,9 @@ use crate::jid::BareJid;
 use crate::limits;
 
 use super::document::{Document, Found, Key};
+use super::modem::modem;
 use super::problem::Problem;
-use super::{C2s, Config, Limits, Modem, Registration, SmsVia, Throttle, TlsFiles};
+use super::{C2s, Config, Limits, Registration, SmsVia, Throttle, TlsFiles};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -281,64 +282,6 @@ fn sms(document: &mut Document<'_>, via: &mut SmsVia) {
     }
 }
 
-fn modem(document: &mut Document<'_>, base: &Path, modem: &mut Modem) {
-    if let Some(found) = document.text("sms.modem.device").filter(|found| found.value != "auto") {
-        let path = Path::new(&found.value);
-        let name = path.file_name().and_then(|name| name.to_str()).unwrap_or_default();
-        if !path.is_absolute() || !is_plain(&found.value) {
-            document.object(&found, "no serial port", "\"auto\", or a path such as \"/dev/kontalk-modem\"");
-        } else if name.starts_with("ttyUSB") || name.starts_with("ttyACM") {
-            // Its number is another one when it is plugged in again.
-            document.warn(&found, "this name may be another modem's tomorrow", "a path under /dev/serial/by-id/");
-        }
-        modem.device = Some(path.to_owned());
-    }
-    if let Some(found) = document.number("sms.modem.baud", 1200..=4_000_000) {
-        modem.baud = found.value;
-    }
-    modem.pin_file = pin_file(document, base);
-    if let Some(found) = document.text("sms.modem.service_centre") {
-        let digits = found.value.strip_prefix('+').unwrap_or_default();
-        if (5..=15).contains(&digits.len()) && digits.bytes().all(|byte| byte.is_ascii_digit()) {
-            modem.service_centre = Some(found.value);
-        } else {
-            document.object(&found, "no number in international form", "e.g. \"+491710760000\"");
-        }
-    }
-    if let Some(found) = document.number("sms.modem.country", 1..=998) {
-        modem.country = u16::try_from(found.value).ok();
-    }
-    for (path, flag) in
-        [("sms.modem.delivery_reports", &mut modem.delivery_reports), ("sms.modem.watch_calls", &mut modem.watch_calls)]
-    {
-        if let Some(found) = document.flag(path) {
-            *flag = found.value;
-        }
-    }
-    if let Some(words) = document.list("sms.modem.power_cycle_command").filter(|words| !words.is_empty()) {
-        modem.power_cycle_command = Some(words.into_iter().map(|word| word.value).collect());
-    }
-}
-
-fn pin_file(document: &mut Document<'_>, base: &Path) -> Option<PathBuf> {
-    let found = document.text("sms.modem.pin_file")?;
-    let path = base.join(&found.value);
-    match File::open(&path).and_then(|file| file.metadata()) {
-        Ok(metadata) if metadata.is_file() => {
-            if metadata.permissions().mode() & 0o007 != 0 {
-                let remedy = format!("chmod o-rwx {}", path.display());
-                document.warn(&found, "anybody on this machine can read the PIN", &remedy);
-            }
-        }
-        Ok(_) => document.object(&found, "not a file", "a file that holds the PIN and nothing else"),
-        Err(error) => {
-            let text = format!("cannot be read: {error}");
-            document.object(&found, &text, "it must exist, and the user kontalk-node be allowed to read it");
-        }
-    }
-    Some(path)
-}
-
 fn limits(document: &mut Document<'_>, limits: &mut Limits) {
     if let Some(found) = document.number("limits.offline_messages_max", 0..=1_000_000) {
         limits.offline_messages_max = to_usize(found.value);
@@ -375,7 +318,7 @@ fn to_usize(number: u32) -> usize {
 }
 
 /// No blanks but single spaces, nothing that a terminal obeys.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control) && text.trim() == text
 }
 

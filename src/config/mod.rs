@@ -8,6 +8,7 @@
 
 mod check;
 mod document;
+mod modem;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use log::LevelFilter;
 use crate::jid::BareJid;
 use crate::limits;
 
+pub use modem::Modem;
 pub use problem::{Problem, report};
 
 /// The annotated sample, a tour of the product: every key with its default.
@@ -202,42 +204,6 @@ pub struct Sms {
     pub via: SmsVia,
     /// `[sms.modem]`
     pub modem: Modem,
-}
-
-/// A modem at this machine. It is opened only if something is to go out by it.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Modem {
-    /// `sms.modem.device`: its serial port; nothing for `auto`.
-    pub device: Option<PathBuf>,
-    /// `sms.modem.baud`: bits a second.
-    pub baud: u32,
-    /// `sms.modem.pin_file`: a file with the SIM's PIN.
-    pub pin_file: Option<PathBuf>,
-    /// `sms.modem.service_centre`: the number of the operator's, with its plus.
-    pub service_centre: Option<String>,
-    /// `sms.modem.country`: the country calling code for numbers without one; nothing: the SIM's own.
-    pub country: Option<u16>,
-    /// `sms.modem.delivery_reports`: ask whether messages arrived.
-    pub delivery_reports: bool,
-    /// `sms.modem.watch_calls`: see who calls, and hang up.
-    pub watch_calls: bool,
-    /// `sms.modem.power_cycle_command`: a program with its arguments.
-    pub power_cycle_command: Option<Vec<String>>,
-}
-
-impl Default for Modem {
-    fn default() -> Modem {
-        Modem {
-            device: None,
-            baud: 115_200,
-            pin_file: None,
-            service_centre: None,
-            country: None,
-            delivery_reports: false,
-            watch_calls: false,
-            power_cycle_command: None,
-        }
-    }
 }
 
 /// A way to send codes.
