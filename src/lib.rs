@@ -137,4 +137,6 @@ pub mod sms;
 pub mod stanza;
 pub mod store;
 pub mod stream;
+pub mod upload;
+pub mod web;
 pub mod xml;

@@ -11,6 +11,7 @@ mod document;
 mod problem;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -24,6 +25,7 @@ use crate::jid::BareJid;
 use crate::limits;
 
 pub use problem::{Problem, report};
+pub use web::{Upload, Web};
 
 /// The annotated sample, a tour of the product: every key with its default.
 pub const SAMPLE: &str = include_str!("../../config/node.toml");
@@ -75,6 +77,10 @@ pub struct Config {
     pub log: Log,
     /// `[archive]`
     pub archive: Archive,
+    /// `[web]`
+    pub web: Web,
+    /// `[upload]`
+    pub upload: Upload,
     /// `[limits]`
     pub limits: Limits,
     /// What is allowed but doubtful; to be logged as warnings.
@@ -92,6 +98,7 @@ impl Config {
         config.trial = true;
         config.data_dir = PathBuf::from("./kontalk-data");
         config.c2s = C2s { listen: loopback(C2S_PORT), listen_tls: loopback(C2S_TLS_PORT) };
+        config.web = Web::loopback();
         config
     }
 
@@ -120,6 +127,8 @@ impl Config {
             sms: Sms { via: SmsVia::Terminal },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
+            web: Web::new(),
+            upload: Upload::new(),
             limits: Limits {
                 offline_messages_max: limits::OFFLINE_MESSAGES_MAX,
                 offline_ttl: limits::OFFLINE_TTL,

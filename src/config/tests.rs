@@ -55,6 +55,12 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
         ("limits.unauthenticated_per_address_max = 300", "limits.unauthenticated_per_address_max = 300: more than limits.unauthenticated_max, which is for all together (remedy: a smaller number)".to_owned()),
+        ("web.listen = []", "web.listen = []: nobody could connect (remedy: e.g. [\"[::]:5280\"], or web.enabled = false)".to_owned()),
+        ("web = {reverse_proxy = true, listen = [\"[::]:80\"]}", "web.listen = \"[::]:80\": without TLS nobody but the reverse proxy may connect here (remedy: an address of this machine alone, e.g. \"127.0.0.1:5280\")".to_owned()),
+        ("web.url = \"files.example.org\"", "web.url = \"files.example.org\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("web.url = \"https://a.example/?a&b\"", "web.url = \"https://a.example/?a&b\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("upload.file_mib_max = 0", "upload.file_mib_max = 0: out of range (remedy: a number from 1 to 65536)".to_owned()),
+        ("upload.quota_mib = 19", "upload.quota_mib = 19: less than one file may have (remedy: upload.file_mib_max, or several times that)".to_owned()),
         ("archive.days = 3651", "archive.days = 3651: out of range (remedy: a number from 0 to 3650)".to_owned()),
         ("domain = \"b.example\"", "this is not TOML: duplicate key (remedy: texts stand in \"quotes\", lists in [brackets])".to_owned()),
     ] {
@@ -147,6 +153,12 @@ fn values_arrive_where_they_belong() {
         offline_days = 30
         resume_secs = 60
         unauthenticated_max = 16
+        [web]
+        reverse_proxy = true
+        url = "https://a.example/files/"
+        [upload]
+        file_mib_max = 200
+        days = 1
     "#;
     let config = parsed(text).unwrap();
     assert_eq!(config.domain.as_str(), "bücher.example");
@@ -167,6 +179,11 @@ fn values_arrive_where_they_belong() {
     assert_eq!(config.limits.offline_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(config.limits.resume, Duration::from_secs(60));
     assert_eq!((config.limits.unauthenticated_max, config.limits.unauthenticated_per_address_max), (16, 16));
+    assert!(config.web.reverse_proxy && config.web.listen.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(config.web.url.as_deref(), Some("https://a.example/files"));
+    // A file that may be larger than the default of the quota takes the quota along.
+    assert_eq!((config.upload.file_bytes_max, config.upload.quota_bytes), (200 << 20, 200 << 20));
+    assert_eq!(config.upload.ttl, Duration::from_secs(86_400));
     assert_eq!(config.warnings, []);
 }
 
@@ -222,7 +239,7 @@ fn the_sample_shows_the_defaults() {
     let text = sample_in_force().replace("domain = \"example.org\"", "domain = \"a.example\"");
     // Examples that cannot be defaults.
     let has_default = |line: &&str| {
-        !["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins"]
+        !["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins", "url"]
             .iter()
             .any(|key| line.starts_with(key))
     };
