@@ -102,6 +102,11 @@ impl Config {
         config
     }
 
+    /// How large an uploaded file may be, in bytes; `None` if files cannot be uploaded.
+    pub fn upload_bytes_max(&self) -> Option<u64> {
+        (self.web.enabled && self.upload.enabled).then_some(self.upload.file_bytes_max)
+    }
+
     /// The defaults for a domain.
     fn new(domain: BareJid) -> Config {
         let everywhere = |port| vec![SocketAddr::from((Ipv6Addr::UNSPECIFIED, port))];

@@ -10,6 +10,8 @@
 //! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
 //! | [`control`] | commands of the operator | hub, store |
 //! | housekeeping | a minute, an hour | certificate, store |
+//! | one per web listener | connections | connections of its own |
+//! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //!
 //! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
 //! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
@@ -28,6 +30,7 @@ mod random;
 mod registration;
 mod signals;
 mod tokens;
+mod web;
 mod worker;
 
 pub use identity::{IdentityFault, read_server_key};
@@ -56,6 +59,7 @@ use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
 use signals::Signal;
+use web::Website;
 
 /// Why the node did not start, or did not end well.
 #[derive(Debug)]
@@ -150,11 +154,13 @@ async fn serve(
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
     let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
+    let (website, upload_clerk) = Website::open(config, &store, &certificate)?;
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
     let listening: Vec<String> = plain
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
+        .chain(website.iter().flat_map(Website::listening))
         .collect();
 
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
@@ -162,7 +168,8 @@ async fn serve(
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let server_key = Arc::new(server_key);
     let parking = Arc::new(Mutex::new(Parking::default()));
-    let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
+    let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
+    desk.set_upload_clerk(upload_clerk);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
     let host =
         NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking);
@@ -177,6 +184,7 @@ async fn serve(
         connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     inbox.farewells(&store).await;
     for line in &listening {
         say(announce, line);
@@ -206,6 +214,7 @@ async fn serve(
     stop.or(hub_ended).await;
     log::info!("stopping");
     drop(entrances);
+    drop(website);
     drop(control);
     drop(housekeeping);
     control::remove(&config.data_dir);

@@ -420,6 +420,7 @@ fn config(dir: &Path, options: &NodeOptions) -> String {
     let mut sections = options.sections.clone();
     for (section, lines) in [
         ("c2s", "listen = [\"127.0.0.1:0\"]\nlisten_tls = [\"127.0.0.1:0\"]\n".to_owned()),
+        ("web", "listen = [\"127.0.0.1:0\"]\n".to_owned()),
         ("sms", "via = \"terminal\"\n".to_owned()),
         ("log", format!("level = \"{}\"\n", options.log_level)),
     ] {

@@ -9,15 +9,19 @@ mod kontalk;
 mod nodes;
 mod pep;
 mod personal;
+mod upload;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use smol::channel::Sender;
 
 use crate::account::Parking;
 use crate::caps::{self, Hash};
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
 use crate::limits::{self, Buckets};
+use crate::node::web::Errand;
 use crate::pgp::ServerKey;
 use crate::router::{Event, Router, Storage, Ticket};
 use crate::services::roster_match::LookupBudget;
@@ -43,6 +47,10 @@ pub(super) struct Desk {
     caps: caps::Cache,
     /// What the router is to be told besides the answers.
     follow_up: Vec<Event>,
+    /// Bytes that an uploaded file may have, if files can be uploaded.
+    upload_bytes_max: Option<u64>,
+    /// Who hands out upload slots.
+    upload_clerk: Option<Sender<Errand>>,
 }
 
 /// A request at the desk.
@@ -89,6 +97,7 @@ const SERVICES: &[Service] = &[
     personal::vcard,
     personal::private,
     nodes::nodes,
+    upload::slot,
     facts,
 ];
 
@@ -114,6 +123,21 @@ impl Desk {
             own_caps: own_caps(config),
             caps: caps::Cache::default(),
             follow_up: Vec::new(),
+            upload_bytes_max: config.upload_bytes_max(),
+            upload_clerk: None,
+        }
+    }
+
+    /// Requests for upload slots go to this clerk.
+    pub(super) fn set_upload_clerk(&mut self, clerk: Option<Sender<Errand>>) {
+        self.upload_clerk = clerk;
+    }
+
+    /// An account has ended or has a new owner.
+    pub(super) fn account_ended(&self) {
+        if let Some(clerk) = &self.upload_clerk {
+            // One who is that busy will sweep within the hour.
+            let _ = clerk.try_send(Errand::AccountEnded);
         }
     }
 
@@ -167,6 +191,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         registration: desk.registration,
         caps: desk.own_caps.clone(),
         archive: desk.archive,
+        upload_bytes_max: desk.upload_bytes_max,
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
@@ -180,6 +205,7 @@ pub(super) fn own_caps(config: &Config) -> String {
         registration: config.registration.enabled,
         caps: String::new(),
         archive: false,
+        upload_bytes_max: config.upload_bytes_max(),
         now: Timestamp { millis: 0 },
     };
     caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
