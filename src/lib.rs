@@ -82,8 +82,8 @@
 //! | XEP-0115 | yes | |
 //! | XEP-0128 | yes | |
 //! | XEP-0153 | yes | by way of XEP-0398 |
-//! | XEP-0157 | yes | the configured contact |
 //! | XEP-0156 | yes | host-meta in both forms; there is nothing to list yet |
+//! | XEP-0157 | yes | the configured contact |
 //! | XEP-0160 | yes | |
 //! | XEP-0163 | yes | |
 //! | XEP-0184 | yes | passed on and stored |

@@ -142,7 +142,11 @@ fn c2s(document: &mut Document<'_>, c2s: &mut C2s) {
     }
 }
 
-pub(super) fn addresses(document: &mut Document<'_>, list: &[Found<String>], seen: &mut Vec<SocketAddr>) -> Vec<SocketAddr> {
+pub(super) fn addresses(
+    document: &mut Document<'_>,
+    list: &[Found<String>],
+    seen: &mut Vec<SocketAddr>,
+) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     for found in list {
         match found.value.parse::<SocketAddr>() {

@@ -54,7 +54,8 @@ impl ServerTls {
                 .with_safe_default_protocol_versions()
                 .map_err(TlsError::Rustls)
         };
-        let config = without_memory(builder()?.with_client_cert_verifier(verifier).with_cert_resolver(resolver.clone()));
+        let config =
+            without_memory(builder()?.with_client_cert_verifier(verifier).with_cert_resolver(resolver.clone()));
         let mut direct = config.clone();
         // XEP-0368 §3: direct TLS says which protocol it is for. Who offers no protocol is welcome; who offers only others is
         // refused (RFC 7301 §3.2).

@@ -151,7 +151,16 @@ mod tests {
     fn what_is_no_key_is_refused() {
         let good = secret().to_segment(FileKey::new(owner("a@b.example", 1), [1; 16]));
         assert!(secret().parse(&good).is_some());
-        for bad in ["", "..", "0", &good[1..], &good.to_uppercase(), &format!("{good}0"), &good.replace('0', "+"), &"é".repeat(24)] {
+        for bad in [
+            "",
+            "..",
+            "0",
+            &good[1..],
+            &good.to_uppercase(),
+            &format!("{good}0"),
+            &good.replace('0', "+"),
+            &"é".repeat(24),
+        ] {
             assert_eq!(secret().parse(bad), None, "{bad}");
         }
     }

@@ -91,7 +91,10 @@ impl Default for MediaType {
 fn is_harmless(c: char) -> bool {
     let turns_the_text = matches!(c, '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2066}'..='\u{2069}');
     let is_no_text = matches!(c, '\u{2028}' | '\u{2029}' | '\u{FEFF}' | '\u{FFFE}' | '\u{FFFF}');
-    !c.is_control() && !turns_the_text && !is_no_text && !matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
+    !c.is_control()
+        && !turns_the_text
+        && !is_no_text
+        && !matches!(c, '/' | '\\' | ':' | '*' | '?' | '"' | '<' | '>' | '|')
 }
 
 fn is_plain(c: char) -> bool {

@@ -137,7 +137,8 @@ mod tests {
     #[test]
     fn both_forms_are_read() {
         // XEP-0363 §5, example 5, and the same as Kontalk writes it.
-        let new = "<request xmlns='urn:xmpp:http:upload:0' filename='très cool.jpg' size='23456' content-type='image/jpeg'/>";
+        let new =
+            "<request xmlns='urn:xmpp:http:upload:0' filename='très cool.jpg' size='23456' content-type='image/jpeg'/>";
         let old = "<request xmlns='urn:xmpp:http:upload'><filename>très cool.jpg</filename><size>23456</size>\
                    <content-type>image/jpeg</content-type></request>";
         for (text, form) in [(new, Form::New), (old, Form::Old)] {
@@ -184,8 +185,11 @@ mod tests {
             assert_eq!(form.slot(url, url).to_text(ns::CLIENT), expected);
         }
         let error = SlotRefusal::TooLarge { bytes_max: 20_000 }.to_error(Form::Old).to_element().to_text(ns::CLIENT);
-        assert!(error.starts_with("<error type='modify'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>"));
-        let detail = "<file-too-large xmlns='urn:xmpp:http:upload'><max-file-size>20000</max-file-size></file-too-large>";
+        assert!(
+            error.starts_with("<error type='modify'><not-acceptable xmlns='urn:ietf:params:xml:ns:xmpp-stanzas'/>")
+        );
+        let detail =
+            "<file-too-large xmlns='urn:xmpp:http:upload'><max-file-size>20000</max-file-size></file-too-large>";
         assert!(error.contains(detail), "{error}");
         let retry = Some(Timestamp { millis: 1_633_608_000_000 });
         let error = SlotRefusal::QuotaReached { retry }.to_error(Form::New).to_element().to_text(ns::CLIENT);

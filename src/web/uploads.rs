@@ -107,8 +107,10 @@ impl Claim {
         if self.uploads.files.free_bytes()? < wanted {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let about =
-            About { name: self.expected.name.clone(), media_type: self.expected.media_type.clone().unwrap_or_default() };
+        let about = About {
+            name: self.expected.name.clone(),
+            media_type: self.expected.media_type.clone().unwrap_or_default(),
+        };
         self.uploads.files.begin(self.key, &about)
     }
 
