@@ -58,6 +58,7 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("web.listen = []", "web.listen = []: nobody could connect (remedy: e.g. [\"[::]:5280\"], or web.enabled = false)".to_owned()),
         ("web = {reverse_proxy = true, listen = [\"[::]:80\"]}", "web.listen = \"[::]:80\": without TLS nobody but the reverse proxy may connect here (remedy: an address of this machine alone, e.g. \"127.0.0.1:5280\")".to_owned()),
         ("web.url = \"files.example.org\"", "web.url = \"files.example.org\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("web.url = \"http://a.example\"", "web.url = \"http://a.example\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
         ("web.url = \"https://a.example/?a&b\"", "web.url = \"https://a.example/?a&b\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
         ("upload.file_mib_max = 0", "upload.file_mib_max = 0: out of range (remedy: a number from 1 to 65536)".to_owned()),
         ("upload.quota_mib = 19", "upload.quota_mib = 19: less than one file may have (remedy: upload.file_mib_max, or several times that)".to_owned()),

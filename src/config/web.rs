@@ -117,7 +117,7 @@ pub(super) fn upload(document: &mut Document<'_>, upload: &mut Upload) {
 
 /// Kontalk's clients write URLs into XML as they are: nothing in them may need escaping.
 fn is_base_url(url: &str) -> bool {
-    let rest = url.strip_prefix("https://").or_else(|| url.strip_prefix("http://"));
+    let rest = url.strip_prefix("https://");
     let is_plain = |c: char| c.is_ascii_alphanumeric() || "-._~:/[]%".contains(c);
     rest.is_some_and(|rest| !rest.is_empty() && !rest.starts_with('/') && rest.chars().all(is_plain))
 }

@@ -154,7 +154,7 @@ async fn serve(
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
     let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
-    let (website, upload_clerk) = Website::open(config, &store, &certificate)?;
+    let (website, upload_clerk) = Website::open(config, &certificate)?;
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
     let listening: Vec<String> = plain
         .iter()

@@ -11,6 +11,7 @@ use smol::{Executor, Task, Timer};
 
 use super::NodeFault;
 use super::hub::{Inbox, Input};
+use super::identity;
 use super::random::random_bytes;
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
@@ -26,7 +27,7 @@ use crate::web::{HostMeta, Pace, Server, Site, UPLOAD_PATH, UploadPage, Uploads}
 #[derive(Debug)]
 pub(super) enum Errand {
     /// Answer this request for a slot.
-    Slot(Stanza, Wish),
+    Slot(Box<Stanza>, Wish),
     /// An account has ended or has a new owner: its files go soon.
     AccountEnded,
 }
@@ -43,7 +44,6 @@ impl Website {
     /// As configured; `None` if it is switched off. With it comes the way to the clerk, if files can be uploaded.
     pub(super) fn open(
         config: &Config,
-        store: &Store,
         certificate: &Arc<OwnCertificate>,
     ) -> Result<(Option<Website>, Option<Sender<Errand>>), NodeFault> {
         if !config.web.enabled {
@@ -58,7 +58,7 @@ impl Website {
         let mut uploads = None;
         let mut to_clerk = None;
         if config.upload.enabled {
-            let opened = Arc::new(open_uploads(config, store, url)?);
+            let opened = Arc::new(open_uploads(config, url)?);
             site = site.with(UPLOAD_PATH, UploadPage::new(opened.clone(), Pace::default()));
             let (sender, errands) = bounded(UPLOAD_REQUESTS_MAX);
             uploads = Some((opened, errands));
@@ -88,16 +88,16 @@ impl Website {
     }
 }
 
-fn open_uploads(config: &Config, store: &Store, url: String) -> Result<Uploads, NodeFault> {
+fn open_uploads(config: &Config, url: String) -> Result<Uploads, NodeFault> {
     let dir = config.data_dir.join("uploads");
-    let secret = store.secret("upload", &random_bytes()).map_err(NodeFault::StoreBroke)?;
+    let secret = identity::upload_secret(&config.data_dir).map_err(NodeFault::Identity)?;
     let policy = Policy {
         file_bytes_max: config.upload.file_bytes_max,
         quota_bytes: config.upload.quota_bytes,
         free_bytes_min: config.upload.free_bytes_min,
         ttl: config.upload.ttl,
     };
-    Uploads::open(&dir, policy, KeySecret::new(secret), url).map_err(|error| NodeFault::DataDir(dir, error))
+    Uploads::open(&dir, policy, KeySecret::new(*secret), url).map_err(|error| NodeFault::DataDir(dir, error))
 }
 
 /// How the listener is reached where nobody says: by the domain; at a reverse proxy by the usual port.
@@ -126,7 +126,7 @@ impl Clerk {
                 None
             };
             match errand.or(due).await {
-                Some(Ok(Errand::Slot(request, wish))) => self.slot(request, wish).await,
+                Some(Ok(Errand::Slot(request, wish))) => self.slot(*request, wish).await,
                 Some(Ok(Errand::AccountEnded)) => sweep_at = sweep_at.min(Instant::now() + SWEEP_DELAY),
                 // The hub is gone.
                 Some(Err(_)) => return,
@@ -185,7 +185,7 @@ impl Clerk {
 
 const SWEEP_INTERVAL: Duration = Duration::from_secs(3600);
 /// Many accounts may end together; one sweep does for all of them.
-const SWEEP_DELAY: Duration = Duration::from_secs(60);
+const SWEEP_DELAY: Duration = Duration::from_secs(2);
 
 #[cfg(test)]
 mod tests {

@@ -1,6 +1,6 @@
 //! The slots that were given out, and what they reserve.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::time::{Duration, Instant};
 
 use super::{FileKey, FileName, Form, MediaType, OwnerTag, SlotRefusal, Wish};
@@ -173,11 +173,21 @@ impl Ledger {
         Ok(slot.expected.clone())
     }
 
-    /// The file is on the disk.
-    pub fn done(&mut self, key: FileKey) {
-        if let Some(slot) = self.slots.get_mut(&key) {
-            slot.state = State::Done;
-        }
+    /// The file is on the disk. `false` if the slot was taken away meanwhile: then the file must go.
+    #[must_use]
+    pub fn done(&mut self, key: FileKey) -> bool {
+        let slot = self.slots.get_mut(&key);
+        slot.map(|slot| slot.state = State::Done).is_some()
+    }
+
+    /// Whose slots there are.
+    pub fn owners(&self) -> HashSet<OwnerTag> {
+        self.slots.keys().map(|key| key.owner).collect()
+    }
+
+    /// Takes the slots of owners who are no more away, those too that are receiving.
+    pub fn forget(&mut self, gone: &HashSet<OwnerTag>) {
+        self.slots.retain(|key, _| !gone.contains(&key.owner));
     }
 
     /// The PUT broke off and left nothing; it may be repeated, with as much time as at first.
@@ -235,7 +245,7 @@ mod tests {
         assert_eq!(desk.ledger.begin(desk.now, key, None), Err(PutRefusal::NoLength));
         assert_eq!(desk.put(key, 100), Ok(100));
         assert_eq!(desk.put(key, 100), Err(PutRefusal::Taken));
-        desk.ledger.done(key);
+        assert!(desk.ledger.done(key));
         assert_eq!(desk.put(key, 100), Err(PutRefusal::Taken));
         assert_eq!(desk.put(FileKey::new(key.owner, [99; 16]), 100), Err(PutRefusal::NoSlot));
     }
@@ -252,7 +262,7 @@ mod tests {
         assert_eq!(desk.put(slow, 10), Err(PutRefusal::Taken));
         desk.ledger.broke_off(desk.now, slow);
         assert_eq!(desk.put(slow, 10), Ok(10));
-        desk.ledger.done(slow);
+        assert!(desk.ledger.done(slow));
         desk.now += UPLOAD_SLOT_TTL;
         assert_eq!(desk.put(slow, 10), Err(PutRefusal::NoSlot));
         desk.ask("a@b.example", 10).unwrap();
@@ -275,12 +285,25 @@ mod tests {
         desk.ask("d@b.example", 50).unwrap();
         // A file that is there is counted by the disk.
         desk.put(first, 100).unwrap();
-        desk.ledger.done(first);
+        assert!(desk.ledger.done(first));
         desk.disk = Usage { files: 1, bytes: 100, oldest: Some(Timestamp { millis: 1000 }), free_bytes: 10_000 };
         let retry = Some(Timestamp { millis: 3_601_000 });
         assert_eq!(desk.ask("a@b.example", 1), Err(SlotRefusal::QuotaReached { retry }));
         desk.disk = Usage { files: UPLOAD_FILES_PER_ACCOUNT_MAX, bytes: 0, ..desk.disk };
         assert_eq!(desk.ask("e@b.example", 1), Err(SlotRefusal::QuotaReached { retry }));
+    }
+
+    #[test]
+    fn slots_end_with_their_account() {
+        let mut desk = Desk::new();
+        let (waiting, receiving) = (desk.ask("a@b.example", 1).unwrap(), desk.ask("a@b.example", 2).unwrap());
+        let other = desk.ask("c@b.example", 3).unwrap();
+        desk.put(receiving, 2).unwrap();
+        assert_eq!(desk.ledger.owners(), HashSet::from([waiting.owner, other.owner]));
+        desk.ledger.forget(&HashSet::from([waiting.owner]));
+        assert_eq!(desk.put(waiting, 1), Err(PutRefusal::NoSlot));
+        assert!(!desk.ledger.done(receiving));
+        assert_eq!(desk.put(other, 3), Ok(3));
     }
 
     #[test]

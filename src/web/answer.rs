@@ -1,6 +1,6 @@
-//! Answers and their header fields.
+//! Answers and their header fields, for all pages.
 
-use hyper::body::Incoming;
+use hyper::body::{Bytes, Incoming};
 use hyper::header::{self, HeaderMap, HeaderName, HeaderValue};
 use hyper::{Method, StatusCode};
 
@@ -12,46 +12,46 @@ pub type Request = hyper::Request<Incoming>;
 pub type Response = hyper::Response<Body>;
 
 /// An answer without content.
-pub(super) fn empty(status: StatusCode) -> Response {
+pub fn empty(status: StatusCode) -> Response {
     let mut response = Response::new(Body::default());
     *response.status_mut() = status;
     response
 }
 
 /// An answer with a line for people.
-pub(super) fn line(status: StatusCode, text: &'static str) -> Response {
+pub fn line(status: StatusCode, text: &'static str) -> Response {
     document(status, "text/plain; charset=utf-8", format!("{text}\n"))
 }
 
-/// An answer with a short document.
-pub(super) fn document(status: StatusCode, media_type: &'static str, text: String) -> Response {
-    let mut response = Response::new(Body::from(text));
+/// An answer with a short document, text or bytes.
+pub fn document(status: StatusCode, media_type: &'static str, content: impl Into<Bytes>) -> Response {
+    let mut response = Response::new(Body::of(content));
     *response.status_mut() = status;
     response.headers_mut().insert(header::CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
 /// There is no such page.
-pub(super) fn not_found() -> Response {
+pub fn not_found() -> Response {
     line(StatusCode::NOT_FOUND, "There is nothing here.")
 }
 
 /// The page does not know this method. RFC 9110 §15.5.6.
-pub(super) fn wrong_method(allowed: &'static str) -> Response {
+pub fn wrong_method(allowed: &'static str) -> Response {
     let mut response = line(StatusCode::METHOD_NOT_ALLOWED, "This page does not do that.");
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
 /// The answer to OPTIONS.
-pub(super) fn options(allowed: &'static str) -> Response {
+pub fn options(allowed: &'static str) -> Response {
     let mut response = empty(StatusCode::NO_CONTENT);
     response.headers_mut().insert(header::ALLOW, HeaderValue::from_static(allowed));
     response
 }
 
 /// For HEAD: the fields of the answer to GET without its content. RFC 9110 §9.3.2.
-pub(super) fn without_content(method: &Method, response: Response) -> Response {
+pub fn without_content(method: &Method, response: Response) -> Response {
     if *method != Method::HEAD {
         return response;
     }
@@ -64,7 +64,7 @@ pub(super) fn without_content(method: &Method, response: Response) -> Response {
 }
 
 /// Lets the pages of other origins read and, where the page takes it, send. XEP-0363 §9, XEP-0156 §3.
-pub(super) fn open_to_all_origins(headers: &mut HeaderMap, methods: &'static str) {
+pub fn open_to_all_origins(headers: &mut HeaderMap, methods: &'static str) {
     let fields = [
         (header::ACCESS_CONTROL_ALLOW_ORIGIN, "*"),
         (header::ACCESS_CONTROL_ALLOW_METHODS, methods),

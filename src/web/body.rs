@@ -1,15 +1,18 @@
-//! What is sent: nothing, a text, or a file piece by piece.
+//! What is sent: nothing, a text, or a file piece by piece. And what is received.
 
 use std::fs::File;
-use std::future::Future;
+use std::future::{Future, poll_fn};
 use std::io::{self, Read};
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use hyper::body::{Bytes, Frame, SizeHint};
-use smol::Task;
+use hyper::StatusCode;
+use hyper::body::{Body as _, Bytes, Frame, Incoming, SizeHint};
+use smol::future::FutureExt;
+use smol::{Task, Timer};
 
+use super::answer::{self, Request, Response};
 use super::connection::Pace;
 use crate::limits::WEB_CHUNK_BYTES;
 use crate::net::Permit;
@@ -26,11 +29,16 @@ pub struct Body {
 enum Content {
     #[default]
     Empty,
-    Text(Bytes),
+    Whole(Bytes),
     File(FileContent),
 }
 
 impl Body {
+    /// A text, or a few bytes.
+    pub fn of(content: impl Into<Bytes>) -> Body {
+        Body { content: Content::Whole(content.into()), permit: None }
+    }
+
     /// The next `length` bytes of a file. One that ends before ends the connection: the receiver must not take it for whole.
     pub(super) fn of_file(file: File, length: u64, pace: Pace) -> Body {
         let begun = Instant::now();
@@ -44,12 +52,6 @@ impl Body {
     }
 }
 
-impl From<String> for Body {
-    fn from(text: String) -> Body {
-        Body { content: Content::Text(Bytes::from(text)), permit: None }
-    }
-}
-
 impl hyper::body::Body for Body {
     type Data = Bytes;
     type Error = io::Error;
@@ -58,8 +60,8 @@ impl hyper::body::Body for Body {
         let content = &mut self.get_mut().content;
         match content {
             Content::Empty => Poll::Ready(None),
-            Content::Text(text) => {
-                let frame = Frame::data(std::mem::take(text));
+            Content::Whole(bytes) => {
+                let frame = Frame::data(std::mem::take(bytes));
                 *content = Content::Empty;
                 Poll::Ready(Some(Ok(frame)))
             }
@@ -76,7 +78,7 @@ impl hyper::body::Body for Body {
     fn is_end_stream(&self) -> bool {
         match &self.content {
             Content::Empty => true,
-            Content::Text(text) => text.is_empty(),
+            Content::Whole(bytes) => bytes.is_empty(),
             Content::File(file) => file.left == 0,
         }
     }
@@ -84,7 +86,7 @@ impl hyper::body::Body for Body {
     fn size_hint(&self) -> SizeHint {
         SizeHint::with_exact(match &self.content {
             Content::Empty => 0,
-            Content::Text(text) => u64::try_from(text.len()).unwrap_or(u64::MAX),
+            Content::Whole(bytes) => u64::try_from(bytes.len()).unwrap_or(u64::MAX),
             Content::File(file) => file.left,
         })
     }
@@ -135,4 +137,66 @@ impl FileContent {
             }
         }
     }
+}
+
+/// The content of a request that may have this many bytes, all of it; for pages that expect little.
+pub async fn content(request: Request, bytes_max: usize, pace: Pace) -> Result<Vec<u8>, TooMuch> {
+    let mut body = request.into_body();
+    let (begun, mut content) = (Instant::now(), Vec::new());
+    while let Some(bytes) = next(&mut body, pace.stall).await? {
+        if content.len().saturating_add(bytes.len()) > bytes_max {
+            return Err(TooMuch::Bytes);
+        }
+        content.extend_from_slice(&bytes);
+        pace.check(begun, u64::try_from(content.len()).unwrap_or(u64::MAX))?;
+    }
+    Ok(content)
+}
+
+/// Why a request's content is not there.
+#[derive(Debug)]
+pub enum TooMuch {
+    /// It is longer than the page expects.
+    Bytes,
+    /// It did not arrive, or not in time.
+    Broken(io::Error),
+}
+
+impl TooMuch {
+    /// What to answer. RFC 9110 §15.5.1, §15.5.14.
+    pub fn to_answer(&self) -> Response {
+        match self {
+            TooMuch::Bytes => answer::line(StatusCode::PAYLOAD_TOO_LARGE, "That is too much for this page."),
+            TooMuch::Broken(_) => answer::line(StatusCode::BAD_REQUEST, "The request did not arrive."),
+        }
+    }
+}
+
+impl From<io::Error> for TooMuch {
+    fn from(error: io::Error) -> TooMuch {
+        TooMuch::Broken(error)
+    }
+}
+
+/// The next bytes of a request's content; `None` at its end. An error if nothing comes for `stall`.
+pub(super) async fn next(body: &mut Incoming, stall: Duration) -> io::Result<Option<Bytes>> {
+    let next = async {
+        loop {
+            match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
+                None => return Ok(None),
+                Some(Err(error)) => return Err(io::Error::other(error)),
+                Some(Ok(frame)) => {
+                    // Trailers say nothing to us.
+                    if let Ok(bytes) = frame.into_data() {
+                        return Ok(Some(bytes));
+                    }
+                }
+            }
+        }
+    };
+    let silence = async {
+        Timer::after(stall).await;
+        Err(io::Error::new(io::ErrorKind::TimedOut, "the sender is silent"))
+    };
+    next.or(silence).await
 }

@@ -35,6 +35,8 @@ pub(super) struct Files {
 pub(super) struct About {
     pub(super) name: FileName,
     pub(super) media_type: MediaType,
+    /// May a browser show it, rather than save it?
+    pub(super) shown: bool,
 }
 
 /// A whole file, open.
@@ -48,7 +50,7 @@ pub(super) struct Stored {
 
 impl Stored {
     /// The file, to be read from this byte of its content on.
-    pub(super) fn from_byte(mut self, first: u64) -> io::Result<File> {
+    pub(super) fn starting_at(mut self, first: u64) -> io::Result<File> {
         self.file.seek(SeekFrom::Start(first.saturating_add(HEAD_BYTES)))?;
         Ok(self.file)
     }
@@ -116,6 +118,14 @@ impl Files {
         Ok(Some(Stored { about, length, file }))
     }
 
+    /// Removes a file, if it is there.
+    pub(super) fn remove(&self, key: FileKey) -> io::Result<()> {
+        match fs::remove_file(self.dir_of(key.owner).join(key.id())) {
+            Err(error) if error.kind() != ErrorKind::NotFound => Err(error),
+            _ => Ok(()),
+        }
+    }
+
     /// Removes files older than `ttl`, and all of owners that are not `living`. That is asked after the directory was read, so that
     /// an owner who has just come is not taken for one who is gone; `None`: it cannot be told.
     pub(super) fn sweep(
@@ -129,9 +139,6 @@ impl Files {
             owners.extend(entry?.file_name().to_str().and_then(OwnerTag::parse));
         }
         let mut swept = Swept::default();
-        if owners.is_empty() {
-            return Ok(swept);
-        }
         let living = living();
         for owner in owners {
             let lives = living.as_ref().is_none_or(|living| living.contains(&owner));
@@ -275,7 +282,7 @@ mod tests {
     }
 
     fn about() -> About {
-        About { name: FileName::new("n").unwrap(), media_type: MediaType::parse("image/png").unwrap() }
+        About { name: FileName::new("n").unwrap(), media_type: MediaType::parse("image/png").unwrap(), shown: true }
     }
 
     fn put(files: &Files, owner: OwnerTag, id: u8, content: &[u8]) -> FileKey {
@@ -293,6 +300,7 @@ mod tests {
         let long = About {
             name: FileName::new(&"ü".repeat(500)).unwrap(),
             media_type: MediaType::parse(&format!("a/{}", "b".repeat(98))).unwrap(),
+            shown: false,
         };
         let key = FileKey::new(owner("a"), [1; 16]);
         let mut partial = files.begin(key, &long).unwrap();
@@ -304,7 +312,7 @@ mod tests {
         let stored = Files::open(&dir).unwrap().read(key).unwrap().unwrap();
         assert_eq!((&stored.about, stored.length), (&long, 11));
         let mut content = String::new();
-        stored.from_byte(6).unwrap().read_to_string(&mut content).unwrap();
+        stored.starting_at(6).unwrap().read_to_string(&mut content).unwrap();
         assert_eq!(content, "world");
         assert!(files.read(FileKey::new(owner("b"), [1; 16])).unwrap().is_none());
         let usage = files.usage(owner("a")).unwrap();

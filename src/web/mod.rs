@@ -2,8 +2,9 @@
 //! clear behind a reverse proxy on this machine.
 //!
 //! The sole user of hyper. A page is a [`Page`] in the table of [`Site`]; the ones there are: uploaded files ([`UploadPage`],
-//! XEP-0363) and where to connect ([`HostMeta`], XEP-0156). Whatever is answered tells browsers to guess no types and to run
-//! nothing.
+//! XEP-0363) and where to connect ([`HostMeta`], XEP-0156). One more page is a type that implements [`Page`], here or in a room
+//! above, and a line where the node builds its site: [`answer`] has the answers, [`content`] reads a short request. Whatever is
+//! answered tells browsers to guess no types and to run nothing.
 //!
 //! States of a connection: TLS handshake -> head of a request -> its body and the answer -> the next head, or the end. It holds a
 //! permit all the time. Bodies are never in memory as a whole: files move in chunks, and their reading and writing happens on
@@ -12,7 +13,7 @@
 //! Limits: connections in all and from one network; bytes, fields and time of a head; a body that does not move, or moves too
 //! slowly on average, ends its connection (`limits`).
 
-mod answer;
+pub mod answer;
 mod body;
 mod connection;
 mod files;
@@ -23,10 +24,11 @@ mod uploads;
 mod watched;
 
 pub use answer::{Request, Response};
-pub use body::Body;
+pub use body::{Body, TooMuch, content};
 pub use connection::{Pace, Server};
 pub use files::Swept;
 pub use host_meta::HostMeta;
+pub use hyper::{Method, StatusCode, header};
 pub use upload_page::UploadPage;
 pub use uploads::{UPLOAD_PATH, Uploads};
 

@@ -2,13 +2,11 @@
 //!
 //! Whoever knows a file's path may do both; nothing else is asked for, for Kontalk's clients send no credentials.
 
-use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use hyper::body::{Body as _, Bytes, Incoming};
+use hyper::body::{Body as _, Incoming};
 use hyper::header::{self, HeaderValue};
 use hyper::{Method, StatusCode};
 use smol::Timer;
@@ -19,7 +17,7 @@ use super::connection::Pace;
 use super::files::{Partial, Stored};
 use super::range::{Part, part};
 use super::uploads::{Claim, Uploads};
-use super::{Answer, Body, Page};
+use super::{Answer, Body, Page, body};
 use crate::limits::WEB_CHUNK_BYTES;
 use crate::upload::{Form, PutRefusal};
 
@@ -71,13 +69,13 @@ impl UploadPage {
         };
         let about = stored.about.clone();
         let count = last.saturating_sub(first).saturating_add(1).min(length);
-        let mut response = Response::new(Body::of_file(stored.from_byte(first)?, count, self.pace));
+        let mut response = Response::new(Body::of_file(stored.starting_at(first)?, count, self.pace));
         *response.status_mut() = status;
         let headers = response.headers_mut();
         if status == StatusCode::PARTIAL_CONTENT {
             headers.insert(header::CONTENT_RANGE, value(format!("bytes {first}-{last}/{length}"))?);
         }
-        let kind = if about.media_type.may_be_shown() { "inline" } else { "attachment" };
+        let kind = if about.shown { "inline" } else { "attachment" };
         headers.insert(header::CONTENT_TYPE, value(about.media_type.served().to_owned())?);
         headers.insert(header::CONTENT_DISPOSITION, value(about.name.disposition(kind))?);
         headers.insert(header::ACCEPT_RANGES, HeaderValue::from_static("bytes"));
@@ -121,7 +119,7 @@ impl UploadPage {
         let (form, size) = (claim.expected.form, claim.expected.size);
         let mut file = Filling { partial, buffer: Vec::with_capacity(WEB_CHUNK_BYTES) };
         let (begun, mut received) = (Instant::now(), 0u64);
-        while let Some(bytes) = self.next(&mut body).await.map_err(Broken::Sender)? {
+        while let Some(bytes) = body::next(&mut body, self.pace.stall).await.map_err(Broken::Sender)? {
             received = received.saturating_add(u64::try_from(bytes.len()).unwrap_or(u64::MAX));
             if received > size {
                 return Err(Broken::Sender(io::Error::other("more than announced")));
@@ -136,33 +134,13 @@ impl UploadPage {
         if file.partial.written() != size {
             return Err(Broken::Sender(io::ErrorKind::UnexpectedEof.into()));
         }
-        smol::unblock(move || file.partial.finish()).await.map_err(Broken::Disk)?;
-        claim.done();
+        let kept =
+            smol::unblock(move || file.partial.finish().and_then(|()| claim.done())).await.map_err(Broken::Disk)?;
+        if !kept {
+            return Err(Broken::Sender(io::Error::other("the account has ended")));
+        }
         log::debug!("an upload of {size} bytes is stored");
         Ok(form)
-    }
-
-    /// The next bytes of a body; `None` at its end.
-    async fn next(&self, body: &mut Incoming) -> io::Result<Option<Bytes>> {
-        let next = async {
-            loop {
-                match poll_fn(|cx| Pin::new(&mut *body).poll_frame(cx)).await {
-                    None => return Ok(None),
-                    Some(Err(error)) => return Err(io::Error::other(error)),
-                    Some(Ok(frame)) => {
-                        // Trailers say nothing to us.
-                        if let Ok(bytes) = frame.into_data() {
-                            return Ok(Some(bytes));
-                        }
-                    }
-                }
-            }
-        };
-        let silence = async {
-            Timer::after(self.pace.stall).await;
-            Err(io::Error::new(io::ErrorKind::TimedOut, "the sender is silent"))
-        };
-        next.or(silence).await
     }
 
     async fn refuse(&self, request: Request, refusal: PutRefusal) -> Response {
@@ -180,7 +158,7 @@ impl UploadPage {
             let discard = async {
                 let mut body = request.into_body();
                 let mut left = DISCARDED_BYTES_MAX;
-                while let Ok(Some(bytes)) = self.next(&mut body).await {
+                while let Ok(Some(bytes)) = body::next(&mut body, self.pace.stall).await {
                     left = left.saturating_sub(bytes.len());
                     if left == 0 {
                         return;

@@ -9,7 +9,7 @@ use std::time::{Instant, SystemTime};
 use super::files::{About, Files, Partial, Stored, Swept};
 use crate::jid::BareJid;
 use crate::stanza::Timestamp;
-use crate::upload::{Expected, FileKey, KeySecret, Ledger, OwnerTag, Policy, PutRefusal, SlotRefusal, Wish};
+use crate::upload::{Expected, FileKey, Form, KeySecret, Ledger, OwnerTag, Policy, PutRefusal, SlotRefusal, Wish};
 
 /// Where uploaded files lie on the site.
 pub const UPLOAD_PATH: &str = "/upload/";
@@ -66,7 +66,14 @@ impl Uploads {
     /// Removes files that are too old, and those of owners who are not `living`; to be called about hourly and when an account
     /// has ended. Blocks.
     pub fn sweep(&self, now: SystemTime, living: impl FnOnce() -> Option<HashSet<OwnerTag>>) -> io::Result<Swept> {
-        self.files.sweep(now, self.policy.ttl, living)
+        // Before `living` is asked, for the same reason as the directory is read before.
+        let holders = self.ledger().owners();
+        self.files.sweep(now, self.policy.ttl, || {
+            let living = living()?;
+            let gone = holders.difference(&living).copied().collect();
+            self.ledger().forget(&gone);
+            Some(living)
+        })
     }
 
     /// The key and the name in a path.
@@ -107,17 +114,20 @@ impl Claim {
         if self.uploads.files.free_bytes()? < wanted {
             return Err(io::ErrorKind::StorageFull.into());
         }
-        let about = About {
-            name: self.expected.name.clone(),
-            media_type: self.expected.media_type.clone().unwrap_or_default(),
-        };
-        self.uploads.files.begin(self.key, &about)
+        let media_type = self.expected.media_type.clone().unwrap_or_default();
+        // Kontalk's clients take the name from an attachment alone, and what they send is encrypted anyway.
+        let shown = self.expected.form == Form::New && media_type.may_be_shown();
+        self.uploads.files.begin(self.key, &About { name: self.expected.name.clone(), media_type, shown })
     }
 
-    /// The file is whole.
-    pub(super) fn done(mut self) {
+    /// The file is whole. `false` if its account has ended meanwhile, and the file with it. Blocks.
+    pub(super) fn done(mut self) -> io::Result<bool> {
         self.done = true;
-        self.uploads.ledger().done(self.key);
+        let kept = self.uploads.ledger().done(self.key);
+        if !kept {
+            self.uploads.files.remove(self.key)?;
+        }
+        Ok(kept)
     }
 }
 

@@ -20,7 +20,7 @@ pub(super) fn slot(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
     let form = wish.form;
     let refusal = if stanza.from_bare().is_none_or(|from| from.domainpart() != desk.domain.domainpart()) {
         SlotRefusal::NoAccount
-    } else if clerk.try_send(Errand::Slot(stanza.clone(), wish)).is_err() {
+    } else if clerk.try_send(Errand::Slot(Box::new(stanza.clone()), wish)).is_err() {
         SlotRefusal::TooManySlots
     } else {
         // The clerk answers.
