@@ -200,6 +200,7 @@ fn the_defaults_are_a_whole_node_and_the_trial_keeps_to_loopback() {
     let addresses: Vec<_> = trial.c2s.listen.iter().chain(&trial.c2s.listen_tls).collect();
     assert_eq!(addresses.len(), 4);
     assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(trial.web.listen, ["127.0.0.1:5280".parse().unwrap(), "[::1]:5280".parse().unwrap()]);
 }
 
 #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
-use hyper::{StatusCode, header};
+use hyper::{StatusCode, Version, header};
 use smol::Executor;
 use smol::future::FutureExt;
 use smol_hyper::rt::{FuturesIo, SmolTimer};
@@ -137,7 +137,9 @@ impl Server {
     }
 
     async fn answer(&self, request: Request, peer: IpAddr) -> Response {
-        let mut response = if self.certificate.is_some() {
+        let mut response = if !names_its_host(&request) {
+            answer::line(StatusCode::BAD_REQUEST, "A request names one host.")
+        } else if self.certificate.is_some() {
             self.site.answer(request).await
         } else {
             match self.requests.take(forwarded_for(&request, peer)) {
@@ -152,6 +154,12 @@ impl Server {
         answer::make_harmless(response.headers_mut());
         response
     }
+}
+
+/// RFC 9112 §3.2.
+fn names_its_host(request: &Request) -> bool {
+    let count = request.headers().get_all(header::HOST).into_iter().count();
+    count == 1 || (count == 0 && request.version() == Version::HTTP_10)
 }
 
 /// Whom a reverse proxy forwards for: the last address in the list is the one that it saw itself. What anybody but a proxy on this

@@ -9,6 +9,7 @@
 
 pub mod client;
 pub mod figures;
+pub mod http;
 pub mod login;
 pub mod node;
 pub mod registration;
