@@ -19,8 +19,9 @@ impl FileName {
         }
         let cleaned: String = wished.chars().map(|c| if is_harmless(c) { c } else { '_' }).collect();
         // Clients take "." and ".." for directories, and Windows drops dots and blanks at the end.
-        let cleaned = cleaned.trim_matches(|c: char| c == '.' || c.is_whitespace());
-        let cut = shortened(cleaned);
+        let bare = |text: &str| text.trim_matches(|c: char| c == '.' || c.is_whitespace()).to_owned();
+        // Again behind the cut, which may have laid such an end bare.
+        let cut = bare(&shortened(&bare(&cleaned)));
         Some(FileName(if cut.is_empty() { "file".to_owned() } else { cut }))
     }
 
@@ -218,6 +219,7 @@ mod tests {
         for (name, ending) in [
             (format!("{}.jpg.gpg", "x".repeat(5000)), ".gpg"),
             (format!("{}.tar", "ü".repeat(3000)), ".tar"),
+            (format!("{}. . . .{}", "z".repeat(UPLOAD_NAME_BYTES_MAX - 3), "x".repeat(20)), "z"),
             (format!("a.{}", "y".repeat(300)), "y"),
             ("\u{1F600}".repeat(200), "\u{1F600}"),
         ] {
