@@ -12,6 +12,7 @@
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | one per web listener | connections | connections of its own |
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
+//! | [`expiry`] | six hours | hub, store |
 //!
 //! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
 //! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
@@ -22,6 +23,7 @@ pub mod accounts;
 mod connections;
 pub mod control;
 mod desk;
+mod expiry;
 mod host;
 mod hub;
 mod identity;
@@ -185,6 +187,7 @@ async fn serve(
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
+    let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;
     for line in &listening {
         say(announce, line);
@@ -217,6 +220,7 @@ async fn serve(
     drop(website);
     drop(control);
     drop(housekeeping);
+    drop(expiry);
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
