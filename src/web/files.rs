@@ -126,12 +126,14 @@ impl Files {
         }
     }
 
-    /// Removes files older than `ttl`, and all of owners that are not `living`. That is asked after the directory was read, so that
-    /// an owner who has just come is not taken for one who is gone; `None`: it cannot be told.
+    /// Removes files older than `ttl`, and all of owners that are not `living`. That is asked only if there are owners here or among
+    /// `others`, and after the directory was read, so that an owner who has just come is not taken for one who is gone; `None`: it
+    /// cannot be told.
     pub(super) fn sweep(
         &self,
         now: SystemTime,
         ttl: Duration,
+        others: &HashSet<OwnerTag>,
         living: impl FnOnce() -> Option<HashSet<OwnerTag>>,
     ) -> io::Result<Swept> {
         let mut owners = Vec::new();
@@ -139,6 +141,9 @@ impl Files {
             owners.extend(entry?.file_name().to_str().and_then(OwnerTag::parse));
         }
         let mut swept = Swept::default();
+        if owners.is_empty() && others.is_empty() {
+            return Ok(swept);
+        }
         let living = living();
         for owner in owners {
             let lives = living.as_ref().is_none_or(|living| living.contains(&owner));
@@ -349,16 +354,16 @@ mod tests {
         let now = SystemTime::now();
         let path = files.dir_of(owner("a")).join(old.id());
         File::options().write(true).open(path).unwrap().set_modified(now - 31 * day).unwrap();
-        let swept = files.sweep(now, 30 * day, || None).unwrap();
+        let swept = files.sweep(now, 30 * day, &HashSet::new(), || None).unwrap();
         assert_eq!(swept, Swept { expired: 1, orphaned: 0 });
-        let swept = files.sweep(now, 30 * day, || Some(HashSet::from([owner("a")]))).unwrap();
+        let swept = files.sweep(now, 30 * day, &HashSet::new(), || Some(HashSet::from([owner("a")]))).unwrap();
         assert_eq!(swept, Swept { expired: 0, orphaned: 1 });
         let there = |key| files.read(key).unwrap().is_some();
         assert_eq!([old, young, orphan].map(there), [false, true, false]);
         assert!(!files.dir_of(owner("b")).exists());
         // Before the clock was set there is only the future.
-        assert_eq!(files.sweep(SystemTime::UNIX_EPOCH, day, || None).unwrap(), Swept::default());
-        assert_eq!(files.sweep(now + 31 * day, 30 * day, || None).unwrap().expired, 1);
+        assert_eq!(files.sweep(SystemTime::UNIX_EPOCH, day, &HashSet::new(), || None).unwrap(), Swept::default());
+        assert_eq!(files.sweep(now + 31 * day, 30 * day, &HashSet::new(), || None).unwrap().expired, 1);
         fs::remove_dir_all(dir).unwrap();
     }
 

@@ -68,7 +68,7 @@ impl Uploads {
     pub fn sweep(&self, now: SystemTime, living: impl FnOnce() -> Option<HashSet<OwnerTag>>) -> io::Result<Swept> {
         // Before `living` is asked, for the same reason as the directory is read before.
         let holders = self.ledger().owners();
-        self.files.sweep(now, self.policy.ttl, || {
+        self.files.sweep(now, self.policy.ttl, &holders, || {
             let living = living()?;
             let gone = holders.difference(&living).copied().collect();
             self.ledger().forget(&gone);
