@@ -309,7 +309,12 @@ fn files_go_when_they_are_old_and_when_their_account_goes() {
     // The next owner of the address has nothing of it.
     node.add_account("romeo");
     assert_eq!(status(&node, &young), 404);
-    assert_eq!(files(&node).len(), 1);
+
+    // A user who ends her account herself. XEP-0077 §3.2.
+    let mut juliet = Client::bound(&node, "juliet", "balcony");
+    juliet.send("<iq type='set' id='r1'><query xmlns='jabber:iq:register'><remove/></query></iq>");
+    wait_until("her file is gone", || files(&node).is_empty());
+    assert_eq!(status(&node, &others), 404);
 }
 
 #[test]

@@ -6,6 +6,7 @@
 mod disco;
 pub mod last_activity;
 mod ping;
+pub mod registration;
 pub mod roster_match;
 mod time;
 mod version;
@@ -31,6 +32,8 @@ pub struct Facts {
     pub archive: bool,
     /// Bytes that an uploaded file may have, if files can be uploaded (XEP-0363).
     pub upload_bytes_max: Option<u64>,
+    /// Does the asker administrate the node? Then his own account answers to commands, too.
+    pub administrator: bool,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -101,6 +104,7 @@ mod tests {
             caps: "hash".to_owned(),
             archive: true,
             upload_bytes_max: Some(1000),
+            administrator: false,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
         answer(&request, addressee, &facts).unwrap().to_text()
