@@ -11,7 +11,7 @@ use super::desk::Desk;
 use crate::c2s::{Outbox, Outgoing};
 use crate::jid::BareJid;
 use crate::limits;
-use crate::router::{Action, ConnectionId, Event, Router, Ticket};
+use crate::router::{Action, ConnectionId, Event, Receipt, Router, Ticket};
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
 
@@ -233,7 +233,7 @@ impl Hub {
                 let stanzas = self.desk.now_sees(&self.router, &viewer, &account);
                 self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
             }
-            Action::Remote(stanza) => self.refuse_remote(&stanza),
+            Action::Remote(stanza, receipt) => self.send_remote(stanza, receipt),
             Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {
                 // An account that was removed took its sessions along.
                 Ok(()) | Err(StoreError::NoAccount) => {}
@@ -250,16 +250,24 @@ impl Hub {
         }
     }
 
-    /// There is no federation yet: the sender is told, once. Presence that spreads by itself is not answered.
-    fn refuse_remote(&mut self, stanza: &Stanza) {
+    /// The one way out to other domains. Whoever takes a stanza on gives its receipt back when the other side has it, or when its
+    /// sender has been told that it has not.
+    fn send_remote(&mut self, stanza: Stanza, receipt: Option<Receipt>) {
+        // There is no federation yet.
+        let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
+        self.refuse_remote(&stanza, &error, receipt);
+    }
+
+    /// The sender is told that a stanza for another domain does not get there. Presence that spreads by itself is not answered.
+    fn refuse_remote(&mut self, stanza: &Stanza, error: &StanzaError, receipt: Option<Receipt>) {
         let spread = matches!(
             stanza.kind(),
             Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe)
         );
-        let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
-        if let Some(reply) = stanza.error(&error).filter(|_| !spread) {
+        if let Some(reply) = stanza.error(error).filter(|_| !spread) {
             self.follow_up.push_back(Event::FromServer(reply));
         }
+        self.follow_up.extend(receipt.map(Event::RemoteTaken));
     }
 }
 

@@ -21,7 +21,8 @@ pub(super) fn key_forms(desk: &mut Desk, request: &Request<'_>) -> Option<Handle
     if request.stanza.kind() != Kind::Iq(IqType::Set) {
         return None;
     }
-    let account = request.stanza.from_bare()?.clone();
+    // Of our own users only: nobody elsewhere has a key here.
+    let account = request.stanza.from_bare().filter(|from| desk.is_ours(from))?.clone();
     let outcome = match KeyForm::read(query)? {
         Ok(KeyForm::Park(key)) => {
             let token = Token::from_random(random_bytes());

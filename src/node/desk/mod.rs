@@ -138,6 +138,11 @@ impl Desk {
             && self.store.block_list(to).is_ok_and(|list| !list.blocked.is_empty() && list.blocks(from))
     }
 
+    /// Is the address one of this node's domain?
+    fn is_ours(&self, jid: &BareJid) -> bool {
+        jid.domainpart() == self.domain.domainpart()
+    }
+
     fn addressee(&self, request: &Stanza) -> Addressee {
         let (Some(to), Some(from)) = (request.to().map(Jid::bare), request.from_bare()) else {
             return Addressee::Stranger;

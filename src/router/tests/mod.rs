@@ -7,6 +7,7 @@ mod devices;
 mod extensions;
 mod presence;
 mod random;
+mod remote;
 mod restart;
 
 use std::collections::{BTreeMap, HashMap};
@@ -179,6 +180,9 @@ struct Play {
     inboxes: HashMap<ConnectionId, Vec<String>>,
     served: Vec<Stanza>,
     remote: Vec<Stanza>,
+    /// Other domains take nothing until the test says so.
+    remote_slow: bool,
+    receipts: Vec<Receipt>,
     /// Report everything as written at once.
     sockets_drain: bool,
     next: u64,
@@ -195,6 +199,8 @@ impl Play {
             inboxes: HashMap::new(),
             served: Vec::new(),
             remote: Vec::new(),
+            remote_slow: false,
+            receipts: Vec::new(),
             sockets_drain: true,
             next: 0,
         }
@@ -233,7 +239,14 @@ impl Play {
                         }
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
-                    Action::Remote(stanza) => self.remote.push(stanza),
+                    Action::Remote(stanza, receipt) => {
+                        self.remote.push(stanza);
+                        match receipt {
+                            Some(receipt) if self.remote_slow => self.receipts.push(receipt),
+                            Some(receipt) => events.push(Event::RemoteTaken(receipt)),
+                            None => {}
+                        }
+                    }
                     Action::WentOffline(_) | Action::Reply(_) | Action::Arrived(_) | Action::NowSees { .. } => {}
                 }
             }
