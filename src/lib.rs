@@ -25,6 +25,7 @@
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
+//! | | [`component`] | one component: a task around its stream | words router net c2s |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //!
@@ -75,6 +76,7 @@
 //! | XEP-0084 | yes | |
 //! | XEP-0085 | yes | passed on, not stored |
 //! | XEP-0092 | yes | |
+//! | XEP-0114 | yes | |
 //! | XEP-0115 | yes | |
 //! | XEP-0128 | yes | |
 //! | XEP-0153 | yes | by way of XEP-0398 |
@@ -96,6 +98,7 @@
 //! | XEP-0333 | yes | passed on and archived |
 //! | XEP-0334 | yes | |
 //! | XEP-0352 | yes | presence and events are held, chat states are dropped |
+//! | XEP-0357 | planned | its configuration can be read |
 //! | XEP-0359 | yes | |
 //! | XEP-0368 | partly | direct TLS for clients |
 //! | XEP-0373 | partly | keys as nodes; the form of the server key's user id |
@@ -122,6 +125,7 @@ pub mod account;
 pub mod archive;
 pub mod c2s;
 pub mod caps;
+pub mod component;
 pub mod config;
 pub mod jid;
 pub mod limits;

@@ -26,6 +26,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "net", "limits"),
     ("edges", "sms", "phone"),
     ("edges", "c2s", "words stream router net"),
+    ("edges", "component", "words router net c2s"),
     ("assembly", "config", "words"),
     ("assembly", "node", "all"),
 ];

@@ -54,6 +54,11 @@ pub const BIND_TAG_BYTES_MAX: usize = 128;
 /// Registration requests on one stream before authentication.
 pub const REGISTRATION_REQUESTS_PER_STREAM_MAX: u8 = 10;
 
+/// Components that have not shown their secret (XEP-0114), in total: 16 × 64 KiB = 1 MiB.
+pub const COMPONENT_STRANGERS_MAX: usize = 16;
+/// From a component's connecting to its handshake.
+pub const COMPONENT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Stanzas waiting for the router: 512 × about 1 KiB.
 pub const ROUTER_INBOX_MAX: usize = 512;
 /// Stanzas waiting to be written to one session; the bytes are shared with other receivers.

@@ -7,8 +7,10 @@ use smol::channel::{Receiver, Sender, bounded};
 use smol::future::FutureExt;
 
 use super::clock;
+use super::components::{Components, Refused, Sent};
 use super::desk::Desk;
 use crate::c2s::{Outbox, Outgoing};
+use crate::component::Told;
 use crate::jid::BareJid;
 use crate::limits;
 use crate::router::{Action, ConnectionId, Event, Receipt, Router, Ticket};
@@ -22,6 +24,10 @@ pub(super) enum Input {
     Attach(ConnectionId, Outbox),
     /// Something for the router.
     Event(Event),
+    /// A component has shown its secret: may it serve its domain?
+    ComponentAttach { connection: ConnectionId, domain: BareJid, outbox: Outbox, answer: Sender<bool> },
+    /// What a component tells.
+    Component(ConnectionId, Told),
     /// How many sessions are there?
     CountSessions(Sender<usize>),
     /// Store all, end all streams, then say so.
@@ -80,6 +86,7 @@ pub(super) struct Hub {
     inbox: Receiver<Input>,
     durable: Option<Receiver<Ticket>>,
     outboxes: HashMap<ConnectionId, Outbox>,
+    components: Components,
     desk: Desk,
     /// Events that actions led to; they come before the inbox.
     follow_up: VecDeque<Event>,
@@ -94,11 +101,12 @@ enum Wake {
 }
 
 impl Hub {
-    pub(super) fn new(router: Router<Store>, store: Store, desk: Desk) -> (Hub, Inbox) {
+    pub(super) fn new(router: Router<Store>, store: Store, desk: Desk, components: Components) -> (Hub, Inbox) {
         let (sender, inbox) = bounded(limits::ROUTER_INBOX_MAX);
         let hub = Hub {
             router,
             durable: store.take_durable_events(),
+            components,
             desk,
             store,
             inbox,
@@ -180,6 +188,12 @@ impl Hub {
                 }
                 self.handle(event);
             }
+            Input::ComponentAttach { connection, domain, outbox, answer } => {
+                let free = self.components.attach(connection, &domain, outbox);
+                self.desk.components = self.components.connected();
+                let _ = answer.try_send(free);
+            }
+            Input::Component(connection, told) => self.component_told(connection, told),
             Input::CountSessions(reply) => {
                 let _ = reply.try_send(self.router.sessions());
             }
@@ -190,7 +204,26 @@ impl Hub {
                     let error = StreamError::new(StreamCondition::SystemShutdown);
                     let _ = outbox.push(Outgoing::Close(Some(error)));
                 }
+                self.components.shut_down();
                 let _ = done.try_send(());
+            }
+        }
+    }
+
+    fn component_told(&mut self, connection: ConnectionId, told: Told) {
+        match told {
+            Told::Stanza(stanza) => self.handle(Event::FromRemote(stanza)),
+            Told::Written(up_to) => {
+                for receipt in self.components.written(connection, up_to) {
+                    self.handle(Event::RemoteTaken(receipt));
+                }
+            }
+            Told::Gone => {
+                for lost in self.components.gone(connection) {
+                    self.refuse_remote(lost);
+                }
+                self.desk.components = self.components.connected();
+                self.handle(Event::Tick);
             }
         }
     }
@@ -253,18 +286,24 @@ impl Hub {
     /// The one way out to other domains. Whoever takes a stanza on gives its receipt back when the other side has it, or when its
     /// sender has been told that it has not.
     fn send_remote(&mut self, stanza: Stanza, receipt: Option<Receipt>) {
-        // There is no federation yet.
-        let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
-        self.refuse_remote(&stanza, &error, receipt);
+        match self.components.send(stanza, receipt) {
+            Sent::Taken => {}
+            Sent::Refused(refused) => self.refuse_remote(*refused),
+            Sent::NotOurs(stanza, receipt) => {
+                // There is no federation yet.
+                let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
+                self.refuse_remote(Refused { stanza: *stanza, error, receipt });
+            }
+        }
     }
 
     /// The sender is told that a stanza for another domain does not get there. Presence that spreads by itself is not answered.
-    fn refuse_remote(&mut self, stanza: &Stanza, error: &StanzaError, receipt: Option<Receipt>) {
+    fn refuse_remote(&mut self, Refused { stanza, error, receipt }: Refused) {
         let spread = matches!(
             stanza.kind(),
             Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe)
         );
-        if let Some(reply) = stanza.error(error).filter(|_| !spread) {
+        if let Some(reply) = stanza.error(&error).filter(|_| !spread) {
             self.follow_up.push_back(Event::FromServer(reply));
         }
         self.follow_up.extend(receipt.map(Event::RemoteTaken));

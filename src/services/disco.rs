@@ -87,6 +87,9 @@ fn items(addressee: Addressee, facts: &Facts) -> Element {
             let jid = format!("{name}@{}", facts.domain);
             query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", jid).with("name", name));
         }
+        for component in &facts.components {
+            query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", component.as_str()));
+        }
     }
     query
 }

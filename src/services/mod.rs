@@ -29,6 +29,8 @@ pub struct Facts {
     pub caps: String,
     /// Are messages archived?
     pub archive: bool,
+    /// The domains of the components that are connected (XEP-0114).
+    pub components: Vec<BareJid>,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -98,6 +100,7 @@ mod tests {
             registration: true,
             caps: "hash".to_owned(),
             archive: true,
+            components: vec!["chat.a.example".parse().unwrap()],
             now: Timestamp { millis: 1_633_608_000_000 },
         };
         answer(&request, addressee, &facts).unwrap().to_text()
@@ -112,6 +115,7 @@ mod tests {
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "category='server'"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "<feature var='jabber:iq:register'/>"),
             ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='probe@a.example' name='probe'/>"),
+            ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='chat.a.example'/>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
             // XEP-0115 §6.2.
             (

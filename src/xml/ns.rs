@@ -4,6 +4,8 @@
 pub const CLIENT: &str = "jabber:client";
 /// RFC 6120: stanzas between servers.
 pub const SERVER: &str = "jabber:server";
+/// XEP-0114: stanzas between components and their server.
+pub const COMPONENT: &str = "jabber:component:accept";
 /// RFC 6120 §4.8.1: the stream root and its features and errors.
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// RFC 6120 §4.9.3.
@@ -184,4 +186,5 @@ const KNOWN: &[&str] = &[
     MAM,
     CHAT_MARKERS,
     STANZA_ID,
+    COMPONENT,
 ];

@@ -43,6 +43,8 @@ pub(super) struct Desk {
     caps: caps::Cache,
     /// What the router is to be told besides the answers.
     follow_up: Vec<Event>,
+    /// The domains of the components that are connected.
+    pub(super) components: Vec<BareJid>,
 }
 
 /// A request at the desk.
@@ -114,6 +116,7 @@ impl Desk {
             own_caps: own_caps(config),
             caps: caps::Cache::default(),
             follow_up: Vec::new(),
+            components: Vec::new(),
         }
     }
 
@@ -172,6 +175,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         registration: desk.registration,
         caps: desk.own_caps.clone(),
         archive: desk.archive,
+        components: desk.components.clone(),
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
@@ -185,6 +189,7 @@ pub(super) fn own_caps(config: &Config) -> String {
         registration: config.registration.enabled,
         caps: String::new(),
         archive: false,
+        components: Vec::new(),
         now: Timestamp { millis: 0 },
     };
     caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
