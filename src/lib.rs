@@ -19,9 +19,10 @@
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
+//! | | [`push`] | whom to wake for a message, and what is said | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
@@ -98,7 +99,7 @@
 //! | XEP-0333 | yes | passed on and archived |
 //! | XEP-0334 | yes | |
 //! | XEP-0352 | yes | presence and events are held, chat states are dropped |
-//! | XEP-0357 | planned | its configuration can be read |
+//! | XEP-0357 | partly | message counts only; a service ends a registration by an error, not by taking an affiliation away |
 //! | XEP-0359 | yes | |
 //! | XEP-0368 | partly | direct TLS for clients |
 //! | XEP-0373 | partly | keys as nodes; the form of the server key's user id |
@@ -134,6 +135,7 @@ pub mod node;
 pub mod pgp;
 pub mod phone;
 pub mod pubsub;
+pub mod push;
 pub mod roster;
 pub mod router;
 pub mod services;

@@ -142,6 +142,19 @@ pub const ARCHIVE_QUERY_IDS_MAX: usize = 100;
 /// Bytes of unacknowledged stanzas that a session may take along into the node's next life.
 pub const KEPT_SESSION_BYTES_MAX: usize = 512 * 1024;
 
+/// Push registrations of one account (XEP-0357), at most about 6 KiB on disk each.
+pub const PUSH_SERVICES_MAX: usize = 16;
+/// Bytes of what a push service is to be told of one registration.
+pub const PUSH_OPTIONS_BYTES_MAX: usize = 4 * 1024;
+/// Pushes for one registration at once,
+pub const PUSH_BURST: u32 = 8;
+/// and how long until one more.
+pub const PUSH_REFILL: Duration = Duration::from_secs(15);
+/// Pushes whose answers are awaited: 1,024 × about 300 bytes.
+pub const PUSHES_UNANSWERED_MAX: usize = 1024;
+/// A registration whose pushes have failed for so long, every one, is given up.
+pub const PUSH_FAILING_MAX: Duration = Duration::from_secs(24 * 3600);
+
 /// How long a code is good.
 pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);
 /// Guesses at one code.

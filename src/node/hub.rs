@@ -243,8 +243,14 @@ impl Hub {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Send { connection, text, number } => self.put(connection, Outgoing::Text(text, number)),
-            Action::Bound { connection, outcome } => self.put(connection, Outgoing::Bound(outcome)),
-            Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
+            Action::Bound { connection, outcome } => {
+                outcome.iter().for_each(|bound| self.desk.device_seen(&bound.jid));
+                self.put(connection, Outgoing::Bound(outcome));
+            }
+            Action::Resumed { connection, outcome } => {
+                outcome.iter().for_each(|resumed| self.desk.device_seen(&resumed.jid));
+                self.put(connection, Outgoing::Resumed(outcome));
+            }
             Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
             Action::Serve(request) => {
                 let handled = self.desk.handle(&request, clock().wall, &self.router);
@@ -267,6 +273,10 @@ impl Hub {
                 self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
             }
             Action::Remote(stanza, receipt) => self.send_remote(stanza, receipt),
+            Action::Unread { account, silent } => {
+                let pushes = self.desk.unread(&account, &silent, &self.router);
+                self.follow_up.extend(pushes.into_iter().map(Event::FromServer));
+            }
             Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {
                 // An account that was removed took its sessions along.
                 Ok(()) | Err(StoreError::NoAccount) => {}

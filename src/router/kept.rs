@@ -221,6 +221,7 @@ impl<S: Storage> Router<S> {
                                 holders: 0,
                                 taken: false,
                                 waited,
+                                wakes: false,
                                 stored: Some(stored),
                             },
                             self.now.monotonic,

@@ -34,6 +34,7 @@ mod stream_management;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod wake;
 mod watchers;
 
 pub use kept::{KeptSession, KeptState};
@@ -263,6 +264,14 @@ pub enum Action {
     Remote(Stanza, Option<Receipt>),
     /// The last session of an account has ended.
     WentOffline(BareJid),
+    /// A message waits for an account, that is worth waking its devices for (XEP-0357): those that are not connected, and those
+    /// that are and do not answer.
+    Unread {
+        /// Whose message it is.
+        account: BareJid,
+        /// The resources that do not answer.
+        silent: Vec<FullJid>,
+    },
 }
 
 /// All sessions and what is under way between them.

@@ -31,6 +31,8 @@ pub struct Facts {
     pub archive: bool,
     /// The domains of the components that are connected (XEP-0114).
     pub components: Vec<BareJid>,
+    /// Can Kontalk's clients register for push in their own way?
+    pub kontalk_push: bool,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -56,8 +58,10 @@ pub const PROBE: &str = "probe";
 pub const NETWORK: &str = "network";
 /// Where they send what is for a group.
 pub const MULTICAST: &str = "multicast";
+/// Where they register for push.
+pub const PUSH: &str = "push";
 /// Names before the @ that are services, hard-wired in Kontalk's clients; no account can have them.
-pub const COMPONENTS: [&str; 3] = [PROBE, NETWORK, MULTICAST];
+pub const COMPONENTS: [&str; 4] = [PROBE, NETWORK, MULTICAST, PUSH];
 
 /// Answers an iq get or set. `None` only for what is no request.
 pub fn answer(request: &Stanza, addressee: Addressee, facts: &Facts) -> Option<Stanza> {
@@ -100,6 +104,7 @@ mod tests {
             registration: true,
             caps: "hash".to_owned(),
             archive: true,
+            kontalk_push: false,
             components: vec!["chat.a.example".parse().unwrap()],
             now: Timestamp { millis: 1_633_608_000_000 },
         };

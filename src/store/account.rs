@@ -334,6 +334,7 @@ fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &
         &trees.archive,
         &trees.sessions,
         &trees.tokens,
+        &trees.push,
     ];
     for tree in trees_of_keys {
         changes.remove_all(tree, &prefix)?;

@@ -24,6 +24,7 @@ mod error;
 mod offline;
 mod open;
 mod pubsub;
+mod push;
 mod record;
 mod roster;
 mod schema;

@@ -24,11 +24,12 @@
 //! | `archive_preferences` | `ACCOUNT` | what the user chose |
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
+//! | `push` | `ACCOUNT 00 SERVICE 00 NODE` | how a device is woken (`push`) |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
 
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::stream::ClientId;
 
 /// The version of all this.
@@ -51,6 +52,7 @@ pub(super) struct Trees {
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
+    pub(super) push: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -73,6 +75,7 @@ impl Trees {
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
+            push: db.open_tree("push")?,
             damaged: db.open_tree("damaged")?,
         })
     }
@@ -114,6 +117,11 @@ pub(super) fn session_key(account: &BareJid, resource: &str, part: u16) -> Vec<u
 /// Key of the login tokens of one client of an account.
 pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
     joined(account, &client.0)
+}
+
+/// Key of a push registration; with an empty node, what all of the service begin with.
+pub(super) fn push_key(account: &BareJid, service: &Jid, node: &str) -> Vec<u8> {
+    joined(account, format!("{service}\0{node}").as_bytes())
 }
 
 /// What the keys of the items of one node begin with.

@@ -98,6 +98,8 @@ pub const MAM: &str = "urn:xmpp:mam:2";
 pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
 /// XEP-0333.
 pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0357.
+pub const PUSH: &str = "urn:xmpp:push:0";
 /// XEP-0359.
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// XEP-0424.
@@ -126,6 +128,8 @@ pub const KONTALK_ROSTER: &str = "http://kontalk.org/extensions/roster";
 pub const KONTALK_SERVER_LIST: &str = "http://kontalk.org/extensions/serverlist";
 /// Kontalk: chat states of its own, such as recording audio.
 pub const KONTALK_CHAT_STATES: &str = "http://kontalk.org/extensions/message#chatstates";
+/// Kontalk: push in its own way, older than XEP-0357.
+pub const KONTALK_PUSH: &str = "http://kontalk.org/extensions/presence#push";
 /// Kontalk: public keys and fingerprints.
 pub const KONTALK_PUBKEY: &str = "urn:xmpp:pubkey:2";
 

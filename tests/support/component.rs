@@ -25,9 +25,9 @@ pub fn with_components(domains: &[&str]) -> NodeOptions {
     options
 }
 
-/// Where components connect.
-pub fn port_of(node: &Node) -> SocketAddr {
-    let line = node.log_says("listening for components on ");
+/// Where components connect, by what the node has printed after so many lines.
+pub fn port_of(node: &Node, since: usize) -> SocketAddr {
+    let line = node.log_says_since(since, "listening for components on ");
     line.rsplit(' ').next().and_then(|address| address.parse().ok()).expect("an address")
 }
 
@@ -44,14 +44,24 @@ pub struct Component {
 impl Component {
     /// Connects and serves a domain.
     pub fn serve(node: &Node, domain: &str) -> Component {
-        let mut component = Component::greet(node, domain, domain).expect("the domain is known");
+        Component::serve_since(node, domain, 0)
+    }
+
+    /// The same on the port that was printed after so many lines.
+    pub fn serve_since(node: &Node, domain: &str, since: usize) -> Component {
+        let address = port_of(node, since);
+        let mut component = Component::connect(address, domain, domain).expect("the domain is known");
         component.shake_hands(SECRET).expect("the handshake is right");
         component
     }
 
     /// A stream to `to` on which the handshake is next.
     pub fn greet(node: &Node, domain: &str, to: &str) -> Result<Component, Lost> {
-        let socket = TcpStream::connect_timeout(&port_of(node), PATIENCE).map_err(|_| Lost::Closed)?;
+        Component::connect(port_of(node, 0), domain, to)
+    }
+
+    fn connect(address: SocketAddr, domain: &str, to: &str) -> Result<Component, Lost> {
+        let socket = TcpStream::connect_timeout(&address, PATIENCE).map_err(|_| Lost::Closed)?;
         socket.set_read_timeout(Some(PATIENCE)).expect("a socket");
         socket.set_nodelay(true).expect("a socket");
         let framer = Framer::new(FramerLimits { element_bytes_max: 1024 * 1024, depth_max: 64 });

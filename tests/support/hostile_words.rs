@@ -142,6 +142,7 @@ pub fn roster(_: &mut Random, input: &[u8]) -> bool {
     let account: BareJid = "romeo@a.example".parse().unwrap();
     let facts = Facts {
         components: Vec::new(),
+        kontalk_push: true,
         archive: true,
         caps: String::new(),
         domain: domain(),

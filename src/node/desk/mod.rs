@@ -9,6 +9,7 @@ mod kontalk;
 mod nodes;
 mod pep;
 mod personal;
+mod push;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
@@ -43,6 +44,8 @@ pub(super) struct Desk {
     caps: caps::Cache,
     /// What the router is to be told besides the answers.
     follow_up: Vec<Event>,
+    /// Who is woken.
+    push: push::Waking,
     /// The domains of the components that are connected.
     pub(super) components: Vec<BareJid>,
 }
@@ -91,6 +94,9 @@ const SERVICES: &[Service] = &[
     personal::vcard,
     personal::private,
     nodes::nodes,
+    push::push,
+    push::kontalk,
+    push::kontalk_sender,
     facts,
 ];
 
@@ -117,6 +123,7 @@ impl Desk {
             caps: caps::Cache::default(),
             follow_up: Vec::new(),
             components: Vec::new(),
+            push: push::Waking::new(config),
         }
     }
 
@@ -176,6 +183,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         caps: desk.own_caps.clone(),
         archive: desk.archive,
         components: desk.components.clone(),
+        kontalk_push: desk.push.is_kontalks(),
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
@@ -190,6 +198,7 @@ pub(super) fn own_caps(config: &Config) -> String {
         caps: String::new(),
         archive: false,
         components: Vec::new(),
+        kontalk_push: config.push.is_some(),
         now: Timestamp { millis: 0 },
     };
     caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()

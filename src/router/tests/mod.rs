@@ -9,6 +9,7 @@ mod presence;
 mod random;
 mod remote;
 mod restart;
+mod wake;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -180,6 +181,8 @@ struct Play {
     inboxes: HashMap<ConnectionId, Vec<String>>,
     served: Vec<Stanza>,
     remote: Vec<Stanza>,
+    /// For whom something waits, and who does not answer.
+    unread: Vec<String>,
     /// Other domains take nothing until the test says so.
     remote_slow: bool,
     receipts: Vec<Receipt>,
@@ -199,6 +202,7 @@ impl Play {
             inboxes: HashMap::new(),
             served: Vec::new(),
             remote: Vec::new(),
+            unread: Vec::new(),
             remote_slow: false,
             receipts: Vec::new(),
             sockets_drain: true,
@@ -246,6 +250,10 @@ impl Play {
                             Some(receipt) => events.push(Event::RemoteTaken(receipt)),
                             None => {}
                         }
+                    }
+                    Action::Unread { account, silent } => {
+                        let silent: Vec<String> = silent.iter().map(|jid| jid.resource().to_owned()).collect();
+                        self.unread.push(format!("{} {}", account.localpart().unwrap_or_default(), silent.join(",")));
                     }
                     Action::WentOffline(_) | Action::Reply(_) | Action::Arrived(_) | Action::NowSees { .. } => {}
                 }

@@ -8,6 +8,7 @@ mod durability;
 mod measure;
 mod messages;
 mod pubsub;
+mod push;
 mod rosters;
 mod tokens;
 
