@@ -13,6 +13,7 @@ use crate::c2s::{Outbox, Outgoing};
 use crate::component::Told;
 use crate::jid::BareJid;
 use crate::limits;
+use crate::roster::Removal;
 use crate::router::{Action, ConnectionId, Event, Receipt, Router, Ticket};
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
@@ -28,6 +29,8 @@ pub(super) enum Input {
     ComponentAttach { connection: ConnectionId, domain: BareJid, outbox: Outbox, answer: Sender<bool> },
     /// What a component tells.
     Component(ConnectionId, Told),
+    /// These accounts are used no more, unless they are connected.
+    Expire(Vec<BareJid>),
     /// How many sessions are there?
     CountSessions(Sender<usize>),
     /// Store all, end all streams, then say so.
@@ -173,15 +176,7 @@ impl Hub {
             Input::Attach(connection, outbox) => {
                 self.outboxes.insert(connection, outbox);
             }
-            Input::Event(Event::AccountEnded { account, farewells }) => {
-                let told: Vec<BareJid> = farewells.iter().map(|(contact, _)| contact.clone()).collect();
-                self.handle(Event::AccountEnded { account: account.clone(), farewells });
-                for contact in told {
-                    if let Err(error) = self.store.farewell_said(&account, &contact) {
-                        log::warn!("a farewell will be said again: {error}");
-                    }
-                }
-            }
+            Input::Event(Event::AccountEnded { account, farewells }) => self.account_ended(account, farewells),
             Input::Event(event) => {
                 if let Event::Closed(connection) | Event::Lost(connection) = &event {
                     self.outboxes.remove(connection);
@@ -194,6 +189,7 @@ impl Hub {
                 let _ = answer.try_send(free);
             }
             Input::Component(connection, told) => self.component_told(connection, told),
+            Input::Expire(accounts) => accounts.iter().for_each(|account| self.expire(account)),
             Input::CountSessions(reply) => {
                 let _ = reply.try_send(self.router.sessions());
             }
@@ -225,6 +221,29 @@ impl Hub {
                 self.desk.components = self.components.connected();
                 self.handle(Event::Tick);
             }
+        }
+    }
+
+    fn account_ended(&mut self, account: BareJid, farewells: Vec<(BareJid, Removal)>) {
+        let told: Vec<BareJid> = farewells.iter().map(|(contact, _)| contact.clone()).collect();
+        self.handle(Event::AccountEnded { account: account.clone(), farewells });
+        for contact in told {
+            if let Err(error) = self.store.farewell_said(&account, &contact) {
+                log::warn!("a farewell will be said again: {error}");
+            }
+        }
+    }
+
+    fn expire(&mut self, account: &BareJid) {
+        let connected = self.router.has_sessions(account);
+        match super::expiry::expire(&self.store, account, connected, clock().wall) {
+            Ok(Some(departed)) => {
+                let farewells = departed.farewells.into_iter().map(|f| (f.contact, f.presence)).collect();
+                self.account_ended(account.clone(), farewells);
+            }
+            // It was removed meanwhile.
+            Ok(None) | Err(StoreError::NoAccount) => {}
+            Err(error) => log::error!("an unused account is not removed: {error}"),
         }
     }
 
