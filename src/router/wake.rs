@@ -16,11 +16,6 @@ use crate::stanza::{Kind, MessageType, Stanza};
 use crate::xml::{Element, ns};
 
 impl<S: Storage> Router<S> {
-    /// Is the resource connected, so that it hears by itself of what comes?
-    pub fn is_connected(&self, jid: &FullJid) -> bool {
-        self.session_of(jid).is_some_and(|id| self.sessions.get(&id).is_some_and(|s| s.connection.is_some()))
-    }
-
     /// A message that is worth it waits for an account.
     pub(super) fn unread(&mut self, account: &BareJid) {
         self.actions.push(Action::Unread { account: account.clone(), silent: Vec::new() });

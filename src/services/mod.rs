@@ -6,6 +6,7 @@
 mod disco;
 pub mod last_activity;
 mod ping;
+pub mod registration;
 pub mod roster_match;
 mod time;
 mod version;
@@ -33,6 +34,8 @@ pub struct Facts {
     pub components: Vec<BareJid>,
     /// Can Kontalk's clients register for push in their own way?
     pub kontalk_push: bool,
+    /// Does the asker administrate the node? Then his own account answers to commands, too.
+    pub administrator: bool,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -106,6 +109,7 @@ mod tests {
             archive: true,
             kontalk_push: false,
             components: vec!["chat.a.example".parse().unwrap()],
+            administrator: false,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
         answer(&request, addressee, &facts).unwrap().to_text()

@@ -92,7 +92,7 @@ fn set_by_client<'a>(request: &'a Request<'_>) -> Option<(&'a Element, &'a FullJ
 /// An empty result, once it is safe.
 fn answered(request: &Request<'_>, outcome: Result<Ticket, StanzaError>) -> Handled {
     match outcome {
-        Ok(ticket) => Handled { stanzas: vec![request.stanza.result()], after: Some(ticket) },
+        Ok(ticket) => Handled { stanzas: vec![request.stanza.result()], after: Some(ticket), ..Handled::default() },
         Err(error) => Handled::now(request.stanza.error(&error)),
     }
 }
