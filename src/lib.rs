@@ -25,7 +25,7 @@
 //! | | [`services`] | what the node answers itself, a file each | words |
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
-//! | | [`sms`] | ways to send a code | phone |
+//! | | [`sms`] | ways to send a code | limits phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | | [`component`] | one component: a task around its stream | words router net c2s |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words |

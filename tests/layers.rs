@@ -26,7 +26,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "services", "words"),
     ("edges", "store", "words roster archive router stream pubsub push"),
     ("edges", "net", "limits"),
-    ("edges", "sms", "phone"),
+    ("edges", "sms", "limits phone"),
     ("edges", "c2s", "words stream router net"),
     ("edges", "component", "words router net c2s"),
     ("assembly", "config", "words"),

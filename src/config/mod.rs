@@ -8,6 +8,7 @@
 
 mod check;
 mod document;
+mod modem;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -23,6 +24,7 @@ use log::LevelFilter;
 use crate::jid::BareJid;
 use crate::limits;
 
+pub use modem::Modem;
 pub use problem::{Problem, report};
 
 /// The annotated sample, a tour of the product: every key with its default.
@@ -122,7 +124,7 @@ impl Config {
                 codes_per_day_max: 2000,
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
-            sms: Sms { via: SmsVia::Terminal },
+            sms: Sms { via: SmsVia::Terminal, modem: Modem::default() },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
             limits: Limits {
@@ -212,6 +214,8 @@ pub struct Throttle {
 pub struct Sms {
     /// `sms.via`
     pub via: SmsVia,
+    /// `[sms.modem]`
+    pub modem: Modem,
 }
 
 /// A way to send codes.
@@ -219,6 +223,8 @@ pub struct Sms {
 pub enum SmsVia {
     /// Printed on the node's terminal, sent to nobody: for trials.
     Terminal,
+    /// A modem at this machine, [`Sms::modem`].
+    Modem,
 }
 
 /// What is logged.

@@ -16,6 +16,7 @@ use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
 use crate::phone::Code;
 use crate::router::Event;
 use crate::sms::SmsSender;
+use crate::sms::modem::Modem;
 use crate::sms::terminal::TerminalSender;
 use crate::stanza::{Kind, MessageType, Stanza, StanzaCondition, StanzaError, Timestamp};
 use crate::store::{Store, StoreError};
@@ -38,10 +39,8 @@ impl Registrations {
         server_key: Arc<ServerKey>,
         inbox: Inbox,
         parking: Arc<Mutex<Parking>>,
+        sender: Arc<dyn SmsSender>,
     ) -> Registrations {
-        let sender: Arc<dyn SmsSender> = match config.sms.via {
-            SmsVia::Terminal => Arc::new(TerminalSender::stdout()),
-        };
         log::info!("codes go out by {}", sender.describe());
         Registrations {
             parking,
@@ -178,6 +177,14 @@ fn taken_over(domain: &BareJid, account: &BareJid) -> Stanza {
     );
     let (from, to) = (Jid::Bare(domain.clone()), Jid::Bare(account.clone()));
     Stanza::build(Kind::Message(MessageType::Headline), Some(from), Some(to), None).with_child(body)
+}
+
+/// How codes go out.
+pub(super) fn sender(config: &Config, modem: Option<&Modem>) -> Arc<dyn SmsSender> {
+    match (config.sms.via, modem) {
+        (SmsVia::Modem, Some(modem)) => Arc::new(modem.sender()),
+        (SmsVia::Terminal, _) | (_, None) => Arc::new(TerminalSender::stdout()),
+    }
 }
 
 fn fault(error: StoreError) -> StanzaError {
