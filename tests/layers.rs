@@ -24,9 +24,9 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "services", "words"),
     ("edges", "store", "words roster archive router stream pubsub"),
     ("edges", "net", "limits"),
-    ("edges", "sms", "phone"),
+    ("edges", "sms", "limits phone"),
     ("edges", "c2s", "words stream router net"),
-    ("assembly", "config", "words"),
+    ("assembly", "config", "words sms"),
     ("assembly", "node", "all"),
 ];
 
@@ -44,6 +44,7 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("sequoia_openpgp", &["pgp"]),
     ("x509_parser", &["net", "pgp"]),
     ("toml", &["config"]),
+    ("ureq", &["sms"]),
     ("argh", &["command"]),
     ("getrandom", &["node"]),
 ];
