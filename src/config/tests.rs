@@ -142,6 +142,7 @@ fn values_arrive_where_they_belong() {
         number_burst = 1
         prefix_refill_secs = 0x10
         codes_per_day_max = 1_000
+        expiry_days = 0
         [limits]
         offline_messages_max = 0
         offline_days = 30
@@ -162,7 +163,7 @@ fn values_arrive_where_they_belong() {
     assert_eq!(registration.brand.image_hd.as_deref(), Some("https://a.example/hd.png"));
     assert_eq!(registration.per_number, Throttle { burst: 1, refill: Duration::from_secs(600) });
     assert_eq!(registration.per_prefix, Throttle { burst: 60, refill: Duration::from_secs(16) });
-    assert_eq!(registration.codes_per_day_max, 1000);
+    assert_eq!((registration.codes_per_day_max, registration.expiry), (1000, None));
     assert_eq!(config.limits.offline_messages_max, 0);
     assert_eq!(config.limits.offline_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(config.limits.resume, Duration::from_secs(60));

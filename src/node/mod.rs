@@ -10,6 +10,7 @@
 //! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
 //! | [`control`] | commands of the operator | hub, store |
 //! | housekeeping | a minute, an hour | certificate, store |
+//! | [`expiry`] | six hours | hub, store |
 //!
 //! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
 //! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
@@ -20,6 +21,7 @@ pub mod accounts;
 mod connections;
 pub mod control;
 mod desk;
+mod expiry;
 mod host;
 mod hub;
 mod identity;
@@ -177,6 +179,7 @@ async fn serve(
         connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;
     for line in &listening {
         say(announce, line);
@@ -208,6 +211,7 @@ async fn serve(
     drop(entrances);
     drop(control);
     drop(housekeeping);
+    drop(expiry);
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;

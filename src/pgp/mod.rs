@@ -9,6 +9,8 @@
 //! - [`judge_candidate`] says whether a key may be certified (code step), [`ServerKey::certify`] does it, [`judge_login`] says
 //!   whether it lets its bearer in. [`ServerKey::revoke_certification`] takes a certification back.
 //!
+//! [`ServerKey::sign_text`] makes what the node announces to its users a message that they can verify.
+//!
 //! A certification's life: none -> certified (`0x10`) -> revoked (`0x30`) -> certified again by a later one. The newest counts,
 //! and at the same second the revocation. A key that its owner revoked (`0x20`) never comes back.
 //!
@@ -19,6 +21,7 @@
 //! [`OWN_SIGNATURES_MAX`], [`CERTIFICATIONS_MAX`], [`REVOCATIONS_MAX`]. What exceeds a number is dropped, an oversized ring
 //! refused. A client's clock may be ahead by [`CLOCK_SKEW_MAX`].
 
+mod announcement;
 mod bridge;
 mod fingerprint;
 mod judge;

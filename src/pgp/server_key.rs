@@ -228,6 +228,11 @@ impl ServerKey {
         Ok(revoked)
     }
 
+    /// What signs.
+    pub(super) fn signer(&self) -> KeyPair {
+        self.signer.clone()
+    }
+
     /// The public half of the key that signs.
     pub(super) fn public_key(&self) -> &PrimaryKey {
         &self.public

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sequoia_openpgp as openpgp;
 
-use openpgp::crypto::{KeyPair, Signer, hash::Context, mpi};
+use openpgp::crypto::hash::{Context, Hash};
+use openpgp::crypto::{KeyPair, Signer, mpi};
 use openpgp::packet::key::{Key, KeyParts, KeyRole};
 use openpgp::packet::signature::Signature4;
 use openpgp::packet::signature::subpacket::{Subpacket, SubpacketArea, SubpacketTag, SubpacketValue};
@@ -28,6 +29,8 @@ pub(super) enum Covered<'a> {
     Id(&'a PrimaryKey, &'a UserID),
     /// The master key and a subkey: 0x18, 0x28.
     Subkey(&'a PrimaryKey, &'a Subkey),
+    /// A text: 0x00.
+    Text(&'a [u8]),
 }
 
 /// Was it made by this key over this, not before the key itself? Looks neither at the strength of the hash nor at expiry.
@@ -103,6 +106,10 @@ fn digest(signature: &Signature, covered: Covered<'_>) -> openpgp::Result<Vec<u8
         Covered::Primary(primary) => signature.hash_direct_key(&mut hash, primary)?,
         Covered::Id(primary, id) => signature.hash_userid_binding(&mut hash, primary, id)?,
         Covered::Subkey(primary, subkey) => signature.hash_subkey_binding(&mut hash, primary, subkey)?,
+        Covered::Text(text) => {
+            hash.update(text);
+            signature.hash(&mut hash)?;
+        }
     }
     hash.into_digest()
 }
@@ -114,4 +121,4 @@ fn understood(tag: SubpacketTag) -> bool {
 }
 
 /// What our own signatures are hashed with.
-const HASH: HashAlgorithm = HashAlgorithm::SHA256;
+pub(super) const HASH: HashAlgorithm = HashAlgorithm::SHA256;

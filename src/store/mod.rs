@@ -21,6 +21,7 @@ mod archive;
 mod changes;
 mod committer;
 mod error;
+mod expiry;
 mod offline;
 mod open;
 mod pubsub;

@@ -24,6 +24,7 @@
 //! | `archive_preferences` | `ACCOUNT` | what the user chose |
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
+//! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
@@ -51,6 +52,7 @@ pub(super) struct Trees {
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
+    pub(super) inactive: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -73,6 +75,7 @@ impl Trees {
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
+            inactive: db.open_tree("inactive")?,
             damaged: db.open_tree("damaged")?,
         })
     }

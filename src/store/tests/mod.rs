@@ -5,6 +5,7 @@ mod archives;
 mod crash;
 mod damage;
 mod durability;
+mod expiry;
 mod measure;
 mod messages;
 mod pubsub;
