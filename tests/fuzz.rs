@@ -1,5 +1,5 @@
 //! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
-//! parser, telephone numbers, registration forms, roster and block lists, configuration.
+//! parser, telephone numbers, registration forms, roster and block lists, configuration, reports of delivery.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
 //! and input), no memory beyond the limits. A fault's input belongs into the corpus; every run begins with that.
@@ -51,6 +51,7 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("registration", 80, 15, hostile_words::registration),
     ("roster", 80, 30, hostile_words::roster),
     ("config", 10, 10, hostile_words::config),
+    ("receipt", 10, 50, hostile_words::receipt),
 ];
 
 #[test]

@@ -9,6 +9,7 @@
 mod check;
 mod document;
 mod problem;
+mod providers;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use log::LevelFilter;
 
 use crate::jid::BareJid;
 use crate::limits;
+use crate::sms::http;
 
 pub use problem::{Problem, report};
 
@@ -118,7 +120,7 @@ impl Config {
                 codes_per_day_max: 2000,
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
-            sms: Sms { via: SmsVia::Terminal },
+            sms: Sms { via: SmsVia::Terminal, http: Vec::new() },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
             limits: Limits {
@@ -200,13 +202,17 @@ pub struct Throttle {
 pub struct Sms {
     /// `sms.via`
     pub via: SmsVia,
+    /// `[sms.http.NAME]`: providers over HTTP, in the order of the file.
+    pub http: Vec<http::Settings>,
 }
 
 /// A way to send codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SmsVia {
     /// Printed on the node's terminal, sent to nobody: for trials.
     Terminal,
+    /// By the provider of this name; it is in [`Sms::http`] and takes messages.
+    Provider(String),
 }
 
 /// What is logged.

@@ -3,6 +3,7 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
+use super::NodeFault;
 use super::desk::own_caps;
 use super::hub::{Inbox, Input};
 use super::login::{Logins, lasting_secret};
@@ -43,8 +44,8 @@ impl NodeHost {
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
         parking: Arc<Mutex<Parking>>,
-    ) -> NodeHost {
-        NodeHost {
+    ) -> Result<NodeHost, NodeFault> {
+        Ok(NodeHost {
             stream_config: Arc::new(StreamConfig {
                 domain: config.domain.clone(),
                 registration: config.registration.enabled,
@@ -61,10 +62,10 @@ impl NodeHost {
             certificate,
             logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
             tokens: Tokens::new(token_secret, store.clone()),
-            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking),
+            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking)?,
             server_key,
             inbox,
-        }
+        })
     }
 
     pub(super) fn server_fingerprint(&self) -> Fingerprint {

@@ -26,6 +26,7 @@ mod host;
 mod hub;
 mod identity;
 mod login;
+mod provider;
 mod random;
 mod registration;
 mod signals;
@@ -50,6 +51,7 @@ use crate::account::Parking;
 use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::router::{Now, Router};
+use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
 use connections::{Connections, Entrance};
@@ -72,6 +74,8 @@ pub enum NodeFault {
     Identity(IdentityFault),
     /// The TLS certificate cannot be read or made.
     Certificate(CertificateFault),
+    /// The provider of this name cannot be used.
+    Provider(String, BuildError),
     /// Addresses that cannot be listened on.
     Listen(Vec<BindError>),
     /// The control socket cannot be opened.
@@ -92,6 +96,7 @@ impl fmt::Display for NodeFault {
             NodeFault::StoreBroke(error) => error.fmt(f),
             NodeFault::Identity(fault) => fault.fmt(f),
             NodeFault::Certificate(fault) => fault.fmt(f),
+            NodeFault::Provider(name, error) => write!(f, "codes cannot go out by sms.http.{name}: {error}"),
             NodeFault::Listen(faults) => {
                 for (index, fault) in faults.iter().enumerate() {
                     let separator = if index > 0 { "\n" } else { "" };
@@ -167,7 +172,7 @@ async fn serve(
     let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
     let host =
-        NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking);
+        NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking)?;
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();

@@ -6,16 +6,16 @@ use std::time::{Instant, SystemTime};
 use super::hub::Inbox;
 use super::random::random_bytes;
 use super::worker::work;
+use super::{NodeFault, provider};
 use crate::account::{
     Brand, CodeForm, Parking, PhoneForm, Policy, Rate, Refusal, Registrar, Request, Token, Verdict, fetched,
 };
 use crate::c2s::Peer;
-use crate::config::{self, Config, SmsVia};
+use crate::config::{self, Config};
 use crate::jid::BareJid;
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
 use crate::phone::Code;
 use crate::sms::SmsSender;
-use crate::sms::terminal::TerminalSender;
 use crate::stanza::{Stanza, StanzaError, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::xml::Element;
@@ -37,12 +37,10 @@ impl Registrations {
         server_key: Arc<ServerKey>,
         inbox: Inbox,
         parking: Arc<Mutex<Parking>>,
-    ) -> Registrations {
-        let sender: Arc<dyn SmsSender> = match config.sms.via {
-            SmsVia::Terminal => Arc::new(TerminalSender::stdout()),
-        };
+    ) -> Result<Registrations, NodeFault> {
+        let sender = provider::sender(config)?;
         log::info!("codes go out by {}", sender.describe());
-        Registrations {
+        Ok(Registrations {
             parking,
             registrar: Mutex::new(Registrar::new(policy(config), random_bytes())),
             sender,
@@ -50,7 +48,7 @@ impl Registrations {
             store,
             server_key,
             inbox,
-        }
+        })
     }
 
     /// Answers a stranger's `jabber:iq:register` request.

@@ -1,6 +1,8 @@
 //! A provider that does as it is told: an HTTPS server on this machine that answers each connection with the next reply of its
 //! script, and remembers what it was asked. Its certificate comes from an authority made for the test.
 
+#![allow(dead_code)] // Each test binary uses its own part of this.
+
 use std::collections::{BTreeMap, VecDeque};
 use std::io::{self, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};

@@ -226,8 +226,10 @@ fn roots(path: &Path) -> Result<Vec<Certificate<'static>>, Fault> {
         let remedy = "it must exist, and the user kontalk-node be allowed to read it";
         Fault::new("ca_file", format!("cannot be read: {error}"), remedy)
     };
-    let length = fs::metadata(path).map_err(unreadable)?.len();
-    let text = if length > CA_FILE_BYTES_MAX { Vec::new() } else { fs::read(path).map_err(unreadable)? };
+    let metadata = fs::metadata(path).map_err(unreadable)?;
+    // A device would give bytes for ever, a pipe none.
+    let fits = metadata.is_file() && metadata.len() <= CA_FILE_BYTES_MAX;
+    let text = if fits { fs::read(path).map_err(unreadable)? } else { Vec::new() };
     let mut roots = Vec::new();
     for item in parse_pem(&text) {
         if let Ok(PemItem::Certificate(certificate)) = item {

@@ -1,7 +1,7 @@
 //! A provider's secret: in a file of its own, read again when that has changed, never shown.
 
 use std::fmt;
-use std::fs::File;
+use std::fs::{self, File};
 use std::io::Read;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -25,6 +25,8 @@ impl SecretFile {
     /// The secret as the file has it now, without line end. Reads the disk.
     pub(super) fn current(&mut self) -> Result<Zeroizing<String>, &'static str> {
         let Some(path) = &self.path else { return Ok(Zeroizing::default()) };
+        // Opening a pipe would wait for ever.
+        fs::metadata(path).ok().filter(|metadata| metadata.is_file()).ok_or(UNREADABLE)?;
         let file = File::open(path).map_err(|_| UNREADABLE)?;
         let stamp = Stamp::of(&file).ok_or(UNREADABLE)?;
         if let Some((held, secret)) = &self.held
@@ -55,7 +57,7 @@ struct Stamp {
 
 impl Stamp {
     fn of(file: &File) -> Option<Stamp> {
-        let metadata = file.metadata().ok().filter(|metadata| metadata.is_file())?;
+        let metadata = file.metadata().ok()?;
         Some(Stamp {
             changed: (metadata.ctime(), metadata.ctime_nsec()),
             modified: (metadata.mtime(), metadata.mtime_nsec()),
@@ -80,7 +82,6 @@ const NOT_A_SECRET: &str = "its secret_file does not hold one line of text";
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::fs;
 
     #[test]
     fn a_secret_is_a_line_and_is_read_again_when_it_changes() {

@@ -51,6 +51,13 @@ pub enum Kind {
     Template(Template),
 }
 
+impl Kind {
+    /// Does it make, send and check codes itself, instead of taking messages?
+    pub fn makes_codes(&self) -> bool {
+        matches!(self, Kind::VonageVerify(_) | Kind::TwilioVerify(_))
+    }
+}
+
 /// A name and a password; HTTP Basic (RFC 7617).
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Login {
