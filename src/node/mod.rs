@@ -12,8 +12,9 @@
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | [`expiry`] | six hours | hub, store |
 //!
-//! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
-//! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
+//! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for the
+//! provider that codes go out by. A panic in a connection ends that connection; one in the hub ends the process, and whoever
+//! supervises it starts it again.
 //!
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 

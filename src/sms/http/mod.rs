@@ -2,7 +2,7 @@
 //! a template can describe.
 //!
 //! [`build`] makes of [`Settings`] either a sender of messages, or a [`Verifier`] for providers that make and check the code
-//! themselves. Each has a thread of its own ([`line`]). What a provider's answer means is decided by its file here, from what
+//! themselves. Each has a thread of its own (`line`). What a provider's answer means is decided by its file here, from what
 //! it documents: *accepted*; *refused*, this message or number; *not allowed*, until the operator does something; *later*, with
 //! the rest it asks for; *unknown*. Nothing is sent twice, with one exception: the Android app knows a message by the id that we
 //! give it, and so may be asked again. Answers that are cut short, or of a form nobody documented, are unknown.
