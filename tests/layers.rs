@@ -19,6 +19,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "router", "words roster archive"),
     ("decisions", "pgp", "words"),
     ("decisions", "account", "words"),
+    ("decisions", "admin", "words"),
     ("decisions", "pubsub", "words"),
     ("decisions", "caps", "words"),
     ("decisions", "services", "words"),
@@ -28,6 +29,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "c2s", "words stream router net"),
     ("assembly", "config", "words sms"),
     ("assembly", "node", "all"),
+    ("documentation", "chapters", ""),
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.
