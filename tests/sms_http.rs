@@ -487,6 +487,26 @@ fn nothing_leaves_before_the_provider_has_proved_who_it_is() {
 }
 
 #[test]
+fn a_gateway_at_home_needs_no_tls() {
+    let world = World::new();
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let settings = Template {
+        method: "POST".into(),
+        url: format!("http://{}/send", listener.local_addr().unwrap()),
+        content_type: Some("text/plain".into()),
+        body: Some("{digits} {text}".into()),
+        accepted: vec!["begins OK".into()],
+        ..Template::default()
+    };
+    let gateway = std::thread::spawn(move || {
+        provider_stub::answer_plainly(&listener, b"HTTP/1.1 200 OK\r\nContent-Length: 4\r\n\r\nOK 1")
+    });
+    assert_eq!(send(&*world.sender(Kind::Template(settings))), "accepted ");
+    let asked = gateway.join().unwrap();
+    assert_eq!((asked.target.as_str(), asked.body), ("/send", format!("4915112345678 {TEXT}")));
+}
+
+#[test]
 fn a_secret_is_read_again_when_it_has_changed() {
     let world = World::new();
     let sender = world.sender(world.twilio(&world.stub));

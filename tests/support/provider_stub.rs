@@ -232,6 +232,15 @@ impl State {
     }
 }
 
+/// One connection without TLS: reads its request and answers with these bytes.
+pub fn answer_plainly(listener: &TcpListener, bytes: &[u8]) -> Asked {
+    let (mut socket, _) = listener.accept().expect("a connection");
+    socket.set_read_timeout(Some(PATIENCE)).expect("a timeout");
+    let asked = read_request(&mut socket).expect("a request");
+    socket.write_all(bytes).expect("the client listens");
+    asked
+}
+
 fn answer(stream: &mut StreamOwned<ServerConnection, TcpStream>, reply: Reply) -> io::Result<()> {
     match reply {
         Reply::Whole { status, headers, body } => {
