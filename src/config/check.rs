@@ -10,6 +10,7 @@ use crate::jid::BareJid;
 use crate::limits;
 
 use super::document::{Document, Found, Key};
+use super::modem::modem;
 use super::problem::Problem;
 use super::providers::providers;
 use super::{C2s, Config, Limits, Registration, Sms, SmsVia, Throttle, TlsFiles};
@@ -29,6 +30,7 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     c2s(document, &mut config.c2s);
     config.tls = tls(document, base);
     registration(document, &mut config.registration);
+    modem(document, base, &mut config.sms.modem);
     config.sms.http = providers(document, base);
     sms(document, &mut config.sms);
     if let Some(found) = document.text("log.level") {
@@ -277,6 +279,7 @@ fn sms(document: &mut Document<'_>, sms: &mut Sms) {
         let provider = sms.http.iter().find(|provider| provider.name == found.value);
         match (found.value.as_str(), provider) {
             ("terminal", _) => sms.via = SmsVia::Terminal,
+            ("modem", _) => sms.via = SmsVia::Modem,
             (_, Some(provider)) if provider.kind.makes_codes() => {
                 document.object(&found, "that provider makes codes itself and takes none", "another one");
             }
@@ -284,7 +287,7 @@ fn sms(document: &mut Document<'_>, sms: &mut Sms) {
             (_, None) => document.object(
                 &found,
                 "there is no such way to send",
-                "\"terminal\", or the NAME of a provider that [sms.http.NAME] describes",
+                "\"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes",
             ),
         }
     }
@@ -326,7 +329,7 @@ fn to_usize(number: u32) -> usize {
 }
 
 /// No blanks but single spaces, nothing that a terminal obeys.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control) && text.trim() == text
 }
 
@@ -358,6 +361,17 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "registration.codes_per_day_max", example: "2000" },
     Key { path: "registration.expiry_days", example: "30" },
     Key { path: "sms.via", example: "\"terminal\"" },
+    Key { path: "sms.modem.device", example: "\"/dev/kontalk-modem\"" },
+    Key { path: "sms.modem.baud", example: "115200" },
+    Key { path: "sms.modem.pin_file", example: "\"/etc/kontalk-node/sim-pin\"" },
+    Key { path: "sms.modem.service_centre", example: "\"+491710760000\"" },
+    Key { path: "sms.modem.country", example: "49" },
+    Key { path: "sms.modem.delivery_reports", example: "false" },
+    Key { path: "sms.modem.watch_calls", example: "false" },
+    Key {
+        path: "sms.modem.power_cycle_command",
+        example: "[\"uhubctl\", \"-l\", \"1-1\", \"-p\", \"2\", \"-a\", \"cycle\"]",
+    },
     Key { path: "sms.http.*.kind", example: "\"vonage-sms\"" },
     Key { path: "sms.http.*.user", example: "\"abcd1234\"" },
     Key { path: "sms.http.*.secret_file", example: "\"/etc/kontalk-node/provider.secret\"" },

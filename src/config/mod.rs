@@ -8,6 +8,7 @@
 
 mod check;
 mod document;
+mod modem;
 mod problem;
 mod providers;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::jid::BareJid;
 use crate::limits;
 use crate::sms::http;
 
+pub use modem::Modem;
 pub use problem::{Problem, report};
 
 /// The annotated sample, a tour of the product: every key with its default.
@@ -120,7 +122,7 @@ impl Config {
                 codes_per_day_max: 2000,
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
-            sms: Sms { via: SmsVia::Terminal, http: Vec::new() },
+            sms: Sms { via: SmsVia::Terminal, modem: Modem::default(), http: Vec::new() },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
             limits: Limits {
@@ -202,6 +204,8 @@ pub struct Throttle {
 pub struct Sms {
     /// `sms.via`
     pub via: SmsVia,
+    /// `[sms.modem]`
+    pub modem: Modem,
     /// `[sms.http.NAME]`: providers over HTTP, in the order of the file.
     pub http: Vec<http::Settings>,
 }
@@ -211,6 +215,8 @@ pub struct Sms {
 pub enum SmsVia {
     /// Printed on the node's terminal, sent to nobody: for trials.
     Terminal,
+    /// A modem at this machine, [`Sms::modem`].
+    Modem,
     /// By the provider of this name; it is in [`Sms::http`] and takes messages.
     Provider(String),
 }

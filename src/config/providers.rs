@@ -300,7 +300,7 @@ mod tests {
         let text = text.replace("/etc/kontalk-node/gateway-ca.pem", "ca.pem");
         let config = secrets.parsed(&format!("sms.via = \"other\"\n{text}")).unwrap();
         assert_eq!(config.warnings, []);
-        let Sms { via, http } = config.sms;
+        let Sms { via, http, .. } = config.sms;
         assert_eq!(via, SmsVia::Provider("other".into()));
         let names: Vec<_> = http.iter().map(|settings| settings.name.as_str()).collect();
         assert_eq!(names, ["vonage", "twilio", "vonage-verify", "twilio-verify", "phone", "other"]);

@@ -51,7 +51,11 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("registration.number_burst = 0", "registration.number_burst = 0: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.number_burst = -3", "registration.number_burst = -3: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.codes_per_day_max = 99999999999999999999", "registration.codes_per_day_max = 99999999999999999999: out of range (remedy: a number from 1 to 1000000)".to_owned()),
-        ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\", or the NAME of a provider that [sms.http.NAME] describes)".to_owned()),
+        ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes)".to_owned()),
+        ("sms.modem.device = \"ttyUSB0\"", "sms.modem.device = \"ttyUSB0\": no serial port (remedy: \"auto\", or a path such as \"/dev/kontalk-modem\")".to_owned()),
+        ("sms.modem.pin_file = \"/nowhere/pin\"", "sms.modem.pin_file = \"/nowhere/pin\": cannot be read: No such file or directory (os error 2) (remedy: it must exist, and the user kontalk-node be allowed to read it)".to_owned()),
+        ("sms.modem.service_centre = \"0171\"", "sms.modem.service_centre = \"0171\": no number in international form (remedy: e.g. \"+491710760000\")".to_owned()),
+        ("sms.modem.country = 0", "sms.modem.country = 0: out of range (remedy: a number from 1 to 998)".to_owned()),
         ("log.level = \"loud\"", "log.level = \"loud\": no log level (remedy: off, error, warn, info, debug or trace)".to_owned()),
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
@@ -135,6 +139,11 @@ fn values_arrive_where_they_belong() {
         admins = ["Admin@a.example"]
         c2s = { listen = ["127.0.0.1:0"], listen_tls = ["127.0.0.1:0"] }
         log.level = "trace"
+        [sms]
+        via = "modem"
+        modem.device = "/dev/ttyS0"
+        modem.country = 39
+        modem.power_cycle_command = ["relay", "off", "on"]
         [registration]
         enabled = false
         terms_url = "https://a.example/terms"
@@ -169,6 +178,10 @@ fn values_arrive_where_they_belong() {
     assert_eq!(config.limits.offline_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(config.limits.resume, Duration::from_secs(60));
     assert_eq!((config.limits.unauthenticated_max, config.limits.unauthenticated_per_address_max), (16, 16));
+    assert_eq!(config.sms.via, SmsVia::Modem);
+    let modem = &config.sms.modem;
+    assert_eq!((modem.device.as_deref(), modem.country), (Some(Path::new("/dev/ttyS0")), Some(39)));
+    assert_eq!(modem.power_cycle_command.as_deref().map(<[String]>::len), Some(3));
     assert_eq!(config.warnings, []);
 }
 
@@ -232,9 +245,9 @@ fn the_sample_shows_the_defaults() {
     let text = sample_in_force().replace("domain = \"example.org\"", "domain = \"a.example\"");
     // Examples that cannot be defaults.
     let has_default = |line: &&str| {
-        !["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins"]
-            .iter()
-            .any(|key| line.starts_with(key))
+        let examples = ["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins"];
+        let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
+        !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))
     };
     // Providers are all examples.
     let mut in_provider = false;
@@ -250,9 +263,9 @@ fn the_sample_shows_the_defaults() {
 
 #[test]
 fn examples_are_values_that_will_do() {
-    for key in
-        KEYS.iter().filter(|key| key.path != "domain" && !key.path.starts_with("tls.") && !key.path.contains('*'))
-    {
+    for key in KEYS.iter().filter(|key| {
+        key.path != "domain" && !key.path.starts_with("tls.") && !key.path.ends_with("_file") && !key.path.contains('*')
+    }) {
         let outcome = parsed(&format!("domain = \"a.example\"\n{} = {}", key.path, key.example));
         assert!(outcome.is_ok(), "{}: {outcome:?}", key.path);
     }

@@ -3,7 +3,6 @@
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
-use super::NodeFault;
 use super::desk::own_caps;
 use super::hub::{Inbox, Input};
 use super::login::{Logins, lasting_secret};
@@ -18,6 +17,7 @@ use crate::net::{OwnCertificate, ServerTls};
 use crate::pgp::{self, Fingerprint, ServerKey};
 use crate::router::{ConnectionId, Event, SESSION_START_FEATURES};
 use crate::services::CAPS_NODE;
+use crate::sms::SmsSender;
 use crate::stanza::{SaslFailure, Stanza};
 use crate::store::Store;
 use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
@@ -36,6 +36,7 @@ pub(super) struct NodeHost {
 }
 
 impl NodeHost {
+    #[allow(clippy::too_many_arguments)] // Called once; what it takes has little in common but the host.
     pub(super) fn new(
         config: &Config,
         store: Store,
@@ -44,8 +45,9 @@ impl NodeHost {
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
         parking: Arc<Mutex<Parking>>,
-    ) -> Result<NodeHost, NodeFault> {
-        Ok(NodeHost {
+        sender: Arc<dyn SmsSender>,
+    ) -> NodeHost {
+        NodeHost {
             stream_config: Arc::new(StreamConfig {
                 domain: config.domain.clone(),
                 registration: config.registration.enabled,
@@ -62,10 +64,10 @@ impl NodeHost {
             certificate,
             logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
             tokens: Tokens::new(token_secret, store.clone()),
-            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking)?,
+            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking, sender),
             server_key,
             inbox,
-        })
+        }
     }
 
     pub(super) fn server_fingerprint(&self) -> Fingerprint {

@@ -9,6 +9,7 @@
 //! | one per listener | connections | starts connections |
 //! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
 //! | [`control`] | commands of the operator | hub, store |
+//! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | [`expiry`] | six hours | hub, store |
 //!
@@ -27,6 +28,7 @@ mod host;
 mod hub;
 mod identity;
 mod login;
+mod modem;
 mod provider;
 mod random;
 mod registration;
@@ -169,15 +171,33 @@ async fn serve(
     store.set_archive_ttl(config.archive.ttl);
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let server_key = Arc::new(server_key);
+    let modem = modem::start(executor, config, &store);
+    let sender = provider::sender(config, modem.as_ref().map(|modem| &modem.modem))?;
     let parking = Arc::new(Mutex::new(Parking::default()));
     let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
-    let host =
-        NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking)?;
+    let host = NodeHost::new(
+        config,
+        store.clone(),
+        server_key,
+        token_secret,
+        certificate.clone(),
+        inbox.clone(),
+        parking,
+        sender,
+    );
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();
-    let control = control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, begun);
+    let control = control::Server::new(
+        socket,
+        config.domain.clone(),
+        store.clone(),
+        inbox.clone(),
+        key,
+        begun,
+        modem.as_ref().map(|modem| modem.modem.clone()),
+    );
     let hub = executor.spawn(hub.run());
     let control = executor.spawn(control.run(executor));
     let connections = Connections::new(executor, host, config);
@@ -221,6 +241,7 @@ async fn serve(
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
+    drop(modem);
     drop(hub);
     smol::unblock(move || store.close()).await.map_err(NodeFault::StoreBroke)
 }

@@ -7,11 +7,16 @@ use super::random::random_bytes;
 use crate::config::{Config, SmsVia};
 use crate::sms::SmsSender;
 use crate::sms::http::{self, BuildError, Fault, Provider};
+use crate::sms::modem::Modem;
 use crate::sms::terminal::TerminalSender;
 
 /// Makes the sender ready; a provider's thread runs from now on. Nothing is sent yet.
-pub(super) fn sender(config: &Config) -> Result<Arc<dyn SmsSender>, NodeFault> {
-    let SmsVia::Provider(name) = &config.sms.via else { return Ok(Arc::new(TerminalSender::stdout())) };
+pub(super) fn sender(config: &Config, modem: Option<&Modem>) -> Result<Arc<dyn SmsSender>, NodeFault> {
+    let name = match (&config.sms.via, modem) {
+        (SmsVia::Modem, Some(modem)) => return Ok(Arc::new(modem.sender())),
+        (SmsVia::Terminal | SmsVia::Modem, _) => return Ok(Arc::new(TerminalSender::stdout())),
+        (SmsVia::Provider(name), _) => name,
+    };
     let fault = |error| NodeFault::Provider(name.clone(), error);
     let settings = config.sms.http.iter().find(|settings| settings.name == *name);
     let built = settings.map(|settings| http::build(settings, random_bytes).map_err(fault)).transpose()?;

@@ -6,10 +6,12 @@
 //!
 //! Some providers make, send and check the code themselves: they are not senders but a [`Verifier`].
 //!
-//! [`terminal`] is the sender of a trial node, [`script`] that of tests, [`http`] those of providers on the network and of a
-//! telephone on the shelf.
+//! [`modem`] sends through a modem at this machine, and hears what comes in there, by the messages of [`pdu`]; [`http`] through
+//! providers on the network or a telephone on the shelf. [`terminal`] is the sender of a trial node, [`script`] that of tests.
 
 pub mod http;
+pub mod modem;
+pub mod pdu;
 pub mod script;
 pub mod terminal;
 mod verifier;

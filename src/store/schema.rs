@@ -26,6 +26,7 @@
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
+//! | `undiscoverable` | `ACCOUNT` | empty: strangers do not find it by its number |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
@@ -55,6 +56,7 @@ pub(super) struct Trees {
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
     pub(super) inactive: sled::Tree,
+    pub(super) undiscoverable: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -79,6 +81,7 @@ impl Trees {
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
             inactive: db.open_tree("inactive")?,
+            undiscoverable: db.open_tree("undiscoverable")?,
             damaged: db.open_tree("damaged")?,
         })
     }

@@ -423,10 +423,10 @@ fn config(dir: &Path, options: &NodeOptions) -> String {
         ("sms", "via = \"terminal\"\n".to_owned()),
         ("log", format!("level = \"{}\"\n", options.log_level)),
     ] {
-        let own = sections.entry(section.to_owned()).or_default();
-        // A test that sends codes another way has said so.
-        if section != "sms" || !own.contains("via =") {
-            own.push_str(&lines);
+        let given = sections.entry(section.to_owned()).or_default();
+        // A test may send codes another way.
+        if section != "sms" || !given.contains("via") {
+            given.push_str(&lines);
         }
     }
     let mut text = format!("domain = \"{DOMAIN}\"\ndata_dir = \"{}\"\n", dir.join("data").display());
