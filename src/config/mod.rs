@@ -13,6 +13,7 @@ mod problem;
 mod providers;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -28,6 +29,7 @@ use crate::sms::http;
 
 pub use modem::Modem;
 pub use problem::{Problem, report};
+pub use web::{Upload, Web};
 
 /// The annotated sample, a tour of the product: every key with its default.
 pub const SAMPLE: &str = include_str!("../../config/node.toml");
@@ -79,6 +81,10 @@ pub struct Config {
     pub log: Log,
     /// `[archive]`
     pub archive: Archive,
+    /// `[web]`
+    pub web: Web,
+    /// `[upload]`
+    pub upload: Upload,
     /// `[limits]`
     pub limits: Limits,
     /// What is allowed but doubtful; to be logged as warnings.
@@ -96,7 +102,13 @@ impl Config {
         config.trial = true;
         config.data_dir = PathBuf::from("./kontalk-data");
         config.c2s = C2s { listen: loopback(C2S_PORT), listen_tls: loopback(C2S_TLS_PORT) };
+        config.web = Web::loopback();
         config
+    }
+
+    /// How large an uploaded file may be, in bytes; `None` if files cannot be uploaded.
+    pub fn upload_bytes_max(&self) -> Option<u64> {
+        (self.web.enabled && self.upload.enabled).then_some(self.upload.file_bytes_max)
     }
 
     /// The defaults for a domain.
@@ -125,6 +137,8 @@ impl Config {
             sms: Sms { via: SmsVia::Terminal, modem: Modem::default(), http: Vec::new() },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
+            web: Web::new(),
+            upload: Upload::new(),
             limits: Limits {
                 offline_messages_max: limits::OFFLINE_MESSAGES_MAX,
                 offline_ttl: limits::OFFLINE_TTL,

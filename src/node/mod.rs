@@ -11,6 +11,8 @@
 //! | [`control`] | commands of the operator | hub, store |
 //! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
+//! | one per web listener | connections | connections of its own |
+//! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
 //!
 //! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for the
@@ -34,6 +36,7 @@ mod random;
 mod registration;
 mod signals;
 mod tokens;
+mod web;
 mod worker;
 
 pub use identity::{IdentityFault, read_server_key};
@@ -63,6 +66,7 @@ use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
 use signals::Signal;
+use web::Website;
 
 /// Why the node did not start, or did not end well.
 #[derive(Debug)]
@@ -160,11 +164,13 @@ async fn serve(
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
     let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
+    let (website, upload_clerk) = Website::open(config, &certificate)?;
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
     let listening: Vec<String> = plain
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
+        .chain(website.iter().flat_map(Website::listening))
         .collect();
 
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
@@ -174,7 +180,8 @@ async fn serve(
     let modem = modem::start(executor, config, &store);
     let sender = provider::sender(config, modem.as_ref().map(|modem| &modem.modem))?;
     let parking = Arc::new(Mutex::new(Parking::default()));
-    let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
+    let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
+    desk.set_upload_clerk(upload_clerk);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
     let host = NodeHost::new(
         config,
@@ -205,6 +212,7 @@ async fn serve(
         connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;
     for line in &listening {
@@ -235,6 +243,7 @@ async fn serve(
     stop.or(hub_ended).await;
     log::info!("stopping");
     drop(entrances);
+    drop(website);
     drop(control);
     drop(housekeeping);
     drop(expiry);
