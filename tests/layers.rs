@@ -31,7 +31,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "c2s", "words stream router net"),
     ("edges", "web", "words upload net"),
     ("edges", "component", "words router net c2s"),
-    ("assembly", "config", "words"),
+    ("assembly", "config", "words sms"),
     ("assembly", "node", "all"),
     ("documentation", "chapters", ""),
 ];
@@ -52,6 +52,7 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("sequoia_openpgp", &["pgp"]),
     ("x509_parser", &["net", "pgp"]),
     ("toml", &["config"]),
+    ("ureq", &["sms"]),
     ("argh", &["command"]),
     ("getrandom", &["node"]),
 ];
