@@ -17,6 +17,7 @@
 //! | | [`archive`] | what of messages is kept for reading again, and how it is asked for | words |
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
+//! | | [`trust`] | other nodes: cards, where they are, whom to trust, whose users may visit | words pgp |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
@@ -115,7 +116,7 @@
 //!
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
 //! (certificates and keys in DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
-//! (language tags), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
+//! (language tags), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and RFC 9497 (keys on ristretto255), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
@@ -137,4 +138,5 @@ pub mod sms;
 pub mod stanza;
 pub mod store;
 pub mod stream;
+pub mod trust;
 pub mod xml;

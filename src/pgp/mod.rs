@@ -9,6 +9,9 @@
 //! - [`judge_candidate`] says whether a key may be certified (code step), [`ServerKey::certify`] does it, [`judge_login`] says
 //!   whether it lets its bearer in. [`ServerKey::revoke_certification`] takes a certification back.
 //!
+//! - Other nodes' certificates are rings too: [`UserRing::check_node`], [`ServerKey::certify_node`], and what one key says of another
+//!   as bare [`Statements`]; rooms that know of clocks decide what holds.
+//!
 //! A certification's life: none -> certified (`0x10`) -> revoked (`0x30`) -> certified again by a later one. The newest counts,
 //! and at the same second the revocation. A key that its owner revoked (`0x20`) never comes back.
 //!
@@ -23,6 +26,7 @@ mod bridge;
 mod fingerprint;
 mod judge;
 mod merge;
+mod node;
 mod ring;
 mod server_key;
 mod signature;
@@ -38,5 +42,6 @@ mod tests;
 pub use bridge::{BridgeError, certificate_spki, is_bridge_certificate, ring_of_certificate};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use judge::{CLOCK_SKEW_MAX, CandidateRefusal, KeyFault, LoginRefusal, judge_candidate, judge_login};
+pub use node::{Certified, NodeCertification, RevocationReason, SIGNATURE_BYTES_MAX, Statements};
 pub use ring::{CERTIFICATIONS_MAX, IDS_MAX, OWN_SIGNATURES_MAX, REVOCATIONS_MAX, RingError, SUBKEYS_MAX, UserRing};
 pub use server_key::{CertifyError, ServerKey, ServerKeyError};

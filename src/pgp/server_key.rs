@@ -233,6 +233,11 @@ impl ServerKey {
         &self.public
     }
 
+    /// The key that signs.
+    pub(super) fn key_pair(&self) -> &KeyPair {
+        &self.signer
+    }
+
     fn of(cert: Cert) -> Result<ServerKey, ServerKeyError> {
         let fingerprint = Fingerprint::of(&cert.fingerprint()).ok_or(ServerKeyError::Unsupported)?;
         let primary = cert.primary_key().key().clone();

@@ -74,13 +74,28 @@ pub(super) fn make(
     more: Vec<SubpacketValue>,
     covered: Covered<'_>,
 ) -> openpgp::Result<Signature> {
+    make_with(signer, typ, at, more, |signature| digest(signature, covered))
+}
+
+/// The same over whatever `digest` hashes. What limits a signature (a regular expression and the trust that it limits) is marked
+/// critical, so that who does not understand the limit does not take the signature for one without.
+pub(super) fn make_with(
+    signer: &mut KeyPair,
+    typ: SignatureType,
+    at: Timestamp,
+    more: Vec<SubpacketValue>,
+    digest: impl Fn(&Signature) -> openpgp::Result<Vec<u8>>,
+) -> openpgp::Result<Signature> {
     let created = openpgp::types::Timestamp::from(u32::try_from(at.secs())?);
     let (fingerprint, keyid) = (signer.public().fingerprint(), signer.public().keyid());
     let mut values = vec![SubpacketValue::SignatureCreationTime(created)];
     values.extend(more);
     values.push(SubpacketValue::IssuerFingerprint(fingerprint));
-    let hashed: openpgp::Result<Vec<Subpacket>> =
-        values.into_iter().map(|value| Subpacket::new(value, false)).collect();
+    let hashed: openpgp::Result<Vec<Subpacket>> = values
+        .into_iter()
+        .map(|value| (limits(&value), value))
+        .map(|(critical, v)| Subpacket::new(v, critical))
+        .collect();
     let (hashed, unhashed) = (hashed?, vec![Subpacket::new(SubpacketValue::Issuer(keyid), false)?]);
     let algorithm = signer.public().pk_algo();
     let with = |prefix: [u8; 2], mpis: mpi::Signature| -> openpgp::Result<Signature> {
@@ -88,7 +103,7 @@ pub(super) fn make(
         Ok(Signature4::new(typ, algorithm, HASH, hashed, unhashed, prefix, mpis).into())
     };
     let blank = mpi::Signature::Unknown { mpis: Box::default(), rest: Box::default() };
-    let digest = digest(&with([0, 0], blank)?, covered)?;
+    let digest = digest(&with([0, 0], blank)?)?;
     let prefix = match digest.as_slice() {
         [a, b, ..] => [*a, *b],
         _ => [0, 0],
@@ -105,6 +120,10 @@ fn digest(signature: &Signature, covered: Covered<'_>) -> openpgp::Result<Vec<u8
         Covered::Subkey(primary, subkey) => signature.hash_subkey_binding(&mut hash, primary, subkey)?,
     }
     hash.into_digest()
+}
+
+fn limits(value: &SubpacketValue) -> bool {
+    matches!(value, SubpacketValue::TrustSignature { .. } | SubpacketValue::RegularExpression(_))
 }
 
 fn understood(tag: SubpacketTag) -> bool {
