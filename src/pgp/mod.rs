@@ -35,7 +35,7 @@ mod userid;
 
 #[cfg(test)]
 #[path = "../../tests/support/keys.rs"]
-mod keys;
+pub(crate) mod keys;
 #[cfg(test)]
 mod tests;
 

@@ -43,8 +43,8 @@ pub struct Certified {
     pub at: Timestamp,
     /// When its validity ends; `None`: never.
     pub expires: Option<Timestamp>,
-    /// `0x13`: the issuer says that it looked closely.
-    pub positive: bool,
+    /// 0 to 3, for `0x10` to `0x13`: how closely the issuer says that it looked.
+    pub level: u8,
 }
 
 /// How a node certifies another one.
@@ -320,7 +320,12 @@ fn certified(signature: &Signature) -> Certified {
     Certified {
         at,
         expires: period.map(|period| at.plus(period)),
-        positive: signature.typ() == SignatureType::PositiveCertification,
+        level: match signature.typ() {
+            SignatureType::PersonaCertification => 1,
+            SignatureType::CasualCertification => 2,
+            SignatureType::PositiveCertification => 3,
+            _ => 0,
+        },
     }
 }
 

@@ -8,23 +8,23 @@ use super::super::*;
 use crate::pgp::Fingerprint;
 use crate::stanza::Timestamp;
 
-pub(super) fn hash(text: &str) -> [u8; 32] {
+pub(crate) fn hash(text: &str) -> [u8; 32] {
     Sha256::digest(text).into()
 }
 
-pub(super) fn domain(name: &str) -> NodeDomain {
+pub(crate) fn domain(name: &str) -> NodeDomain {
     NodeDomain::parse(name).unwrap()
 }
 
-pub(super) fn signer(what: &str, name: &str, node: &str, kind: KeyKind) -> Signer {
+pub(crate) fn signer(what: &str, name: &str, node: &str, kind: KeyKind) -> Signer {
     Signer::new(name, kind, &Zeroizing::new(hash(&format!("test {what} {node}")))).unwrap()
 }
 
-pub(super) fn vote(node: &str) -> Signer {
+pub(crate) fn vote(node: &str) -> Signer {
     signer("vote", &vote_name(&domain(node)), node, KeyKind::Note)
 }
 
-pub(super) fn log(node: &str) -> Signer {
+pub(crate) fn log(node: &str) -> Signer {
     signer("log", &log_name(&domain(node), 1), node, KeyKind::Note)
 }
 
@@ -36,7 +36,7 @@ fn recovery(node: &str) -> Signer {
     signer("recovery", &format!("{node}/recovery"), node, KeyKind::Note)
 }
 
-pub(super) fn card(node: &str) -> Card {
+pub(crate) fn card(node: &str) -> Card {
     let [fingerprint @ .., _, _, _, _, _, _, _, _, _, _, _, _] = hash(&format!("test fpr {node}"));
     Card {
         domain: domain(node),
