@@ -22,11 +22,11 @@
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub trust |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
-//! | assembly | [`config`] | file to typed configuration, all problems at once | words |
+//! | assembly | [`config`] | file to typed configuration, all problems at once | words trust |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //!
 //! # A stanza in eight hops

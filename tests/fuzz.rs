@@ -1,5 +1,5 @@
 //! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
-//! parser, telephone numbers, registration forms, roster and block lists, configuration.
+//! parser, telephone numbers, registration forms, roster and block lists, configuration, other nodes' cards and addresses.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
 //! and input), no memory beyond the limits. A fault's input belongs into the corpus; every run begins with that.
@@ -12,6 +12,8 @@
 
 #[path = "support/hostile_stream.rs"]
 mod hostile_stream;
+#[path = "support/hostile_trust.rs"]
+mod hostile_trust;
 #[path = "support/hostile_words.rs"]
 mod hostile_words;
 #[path = "support/keys.rs"]
@@ -43,14 +45,17 @@ type Target = fn(&mut Random, &[u8]) -> bool;
 ///
 /// The shares go by cost: a ring costs forty times what a stanza costs, for signatures are verified.
 const TARGETS: &[(&str, u64, u64, Target)] = &[
-    ("xml", 350, 100, hostile_words::framer),
-    ("stream", 300, 20, hostile_stream::stream),
+    ("xml", 320, 100, hostile_words::framer),
+    ("stream", 285, 20, hostile_stream::stream),
     ("ring", 40, 50, ring),
     ("certificate", 40, 20, certificate),
     ("phone", 100, 50, hostile_words::phone),
     ("registration", 80, 15, hostile_words::registration),
     ("roster", 80, 30, hostile_words::roster),
     ("config", 10, 10, hostile_words::config),
+    ("card", 20, 50, hostile_trust::card),
+    ("reach", 20, 50, hostile_trust::reach),
+    ("introduction", 5, 20, hostile_trust::introduction),
 ];
 
 #[test]
@@ -302,6 +307,10 @@ fn write_keys() {
         for (file, bytes) in files {
             fs::write(corpus_folder(folder).join(file), bytes).expect("the corpus can be written");
         }
+    }
+    for (folder, file, text) in hostile_trust::samples(&server) {
+        fs::create_dir_all(corpus_folder(folder)).expect("the corpus can be written");
+        fs::write(corpus_folder(folder).join(file), text).expect("the corpus can be written");
     }
     fs::write(corpus_folder("server-key"), server.to_secret_bytes()).expect("the corpus can be written");
 }

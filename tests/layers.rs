@@ -23,11 +23,11 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "pubsub", "words"),
     ("decisions", "caps", "words"),
     ("decisions", "services", "words"),
-    ("edges", "store", "words roster archive router stream pubsub"),
+    ("edges", "store", "words roster archive router stream pubsub trust"),
     ("edges", "net", "limits"),
     ("edges", "sms", "phone"),
     ("edges", "c2s", "words stream router net"),
-    ("assembly", "config", "words"),
+    ("assembly", "config", "words trust"),
     ("assembly", "node", "all"),
 ];
 

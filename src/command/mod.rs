@@ -4,6 +4,7 @@ mod account;
 mod key;
 mod serve;
 mod status;
+mod trust;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -43,6 +44,7 @@ enum Subcommand {
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
+    Trust(trust::Trust),
     Version(Version),
 }
 
@@ -79,6 +81,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
+        Some(Subcommand::Trust(trust)) => trust::run(trust),
         Some(Subcommand::Version(_)) => version(),
     }
 }

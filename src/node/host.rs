@@ -9,6 +9,7 @@ use super::login::{Logins, lasting_secret};
 use super::random::random_bytes;
 use super::registration::Registrations;
 use super::tokens::Tokens;
+use super::trust::Trust;
 use crate::account::Parking;
 use crate::c2s::{Answer, Host, Outbox, Peer};
 use crate::config::Config;
@@ -35,6 +36,7 @@ pub(super) struct NodeHost {
 }
 
 impl NodeHost {
+    #[allow(clippy::too_many_arguments)] // The parts of a node, each once.
     pub(super) fn new(
         config: &Config,
         store: Store,
@@ -43,6 +45,7 @@ impl NodeHost {
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
         parking: Arc<Mutex<Parking>>,
+        trust: Option<Arc<Trust>>,
     ) -> NodeHost {
         NodeHost {
             stream_config: Arc::new(StreamConfig {
@@ -59,7 +62,7 @@ impl NodeHost {
             }),
             resume_patience: config.limits.resume,
             certificate,
-            logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
+            logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone(), trust),
             tokens: Tokens::new(token_secret, store.clone()),
             registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking),
             server_key,

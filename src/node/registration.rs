@@ -74,7 +74,9 @@ impl Registrations {
     async fn phone(&self, peer: &Peer, form: &PhoneForm) -> Result<Element, StanzaError> {
         let now = Instant::now();
         self.registrar().admit(now, peer.address, form)?;
-        if !form.force && self.store.account(&form.address).map_err(fault)?.is_some() {
+        // A visitor who registers is no conflict: with the key he is known by he keeps what he has.
+        let visits = self.store.visit(&form.address).map_err(fault)?.is_some();
+        if !form.force && !visits && self.store.account(&form.address).map_err(fault)?.is_some() {
             return Err(self.registrar().conflict(form));
         }
         let code = Code::from_random(random_bytes());

@@ -4,6 +4,7 @@
 //! XEP-0373 §4.1). What an issuer says of a user id comes out as bare facts, [`Statements`]: which of them holds is decided
 //! elsewhere, for it depends on clocks.
 
+use std::io::Write;
 use std::time::Duration;
 
 use sequoia_openpgp as openpgp;
@@ -185,8 +186,13 @@ impl UserRing {
 
     /// As ASCII armor, for tools and people.
     pub fn armored(&self) -> String {
-        let armored = openpgp::Cert::from_bytes(&self.to_bytes()).and_then(|cert| cert.armored().export_to_vec());
-        String::from_utf8_lossy(&armored.unwrap_or_default()).into_owned()
+        let armored = || -> std::io::Result<Vec<u8>> {
+            let mut writer = openpgp::armor::Writer::new(Vec::new(), openpgp::armor::Kind::PublicKey)?;
+            writer.write_all(&self.to_bytes())?;
+            writer.finalize()
+        };
+        // Written to memory: it cannot fail for want of space.
+        String::from_utf8_lossy(&armored().unwrap_or_default()).into_owned()
     }
 
     fn node_id(&self, domain: &str) -> Option<&SignedId> {

@@ -144,6 +144,13 @@ pub enum Event {
     FromServer(Stanza),
     /// The same, once the store has made a ticket durable: an answer that is a promise.
     FromServerWhenDurable(Ticket, Stanza),
+    /// These visitors must go: their streams end with this error, and cannot be resumed. What waits for them is stored.
+    VisitorsEnd {
+        /// Their addresses here.
+        accounts: Vec<BareJid>,
+        /// What they are told.
+        error: StreamError,
+    },
     /// An account is gone or has a new owner: end its sessions, tell these contacts. Its data is already removed.
     AccountEnded {
         /// The account.
@@ -332,6 +339,7 @@ impl<S: Storage> Router<S> {
             Event::FromServerWhenDurable(ticket, stanza) => {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
             }
+            Event::VisitorsEnd { accounts, error } => self.visitors_end(&accounts, &error),
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
             Event::AvatarChanged { account, hash } => self.avatar_changed(&account, hash),
             Event::Tick => {}
@@ -547,6 +555,16 @@ impl<S: Storage> Router<S> {
             self.discard_session(session);
         }
         self.tell_account_ended(account, farewells);
+    }
+
+    fn visitors_end(&mut self, accounts: &[BareJid], error: &StreamError) {
+        for account in accounts {
+            let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
+            for session in sessions {
+                self.close_connection(session, Some(error.clone()));
+                self.end_session(session);
+            }
+        }
     }
 
     fn pass_deadlines(&mut self) {

@@ -333,15 +333,18 @@ pub(super) fn unhex(text: &str) -> Option<[u8; 32]> {
     Some(bytes)
 }
 
-pub(super) fn vote_name(domain: &NodeDomain) -> String {
+/// What a node's vote key is called.
+pub fn vote_name(domain: &NodeDomain) -> String {
     format!("{domain}/vote")
 }
 
-pub(super) fn witness_name(domain: &NodeDomain) -> String {
+/// What a node's witness key is called.
+pub fn witness_name(domain: &NodeDomain) -> String {
     format!("{domain}/witness")
 }
 
-pub(super) fn log_name(domain: &NodeDomain, generation: u32) -> String {
+/// What the key of this generation of a node's log is called; from 1.
+pub fn log_name(domain: &NodeDomain, generation: u32) -> String {
     format!("{domain}/kt/{generation}")
 }
 

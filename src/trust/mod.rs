@@ -14,6 +14,7 @@ mod card;
 mod domain;
 mod edge;
 mod guard;
+mod introduction;
 mod key;
 mod label;
 mod note;
@@ -27,10 +28,13 @@ mod tests;
 mod visit;
 mod wire;
 
-pub use card::{Card, CardError, CardId, CardRefusal, Pinned, SignedCard, Succession, accept};
+pub use card::{
+    Card, CardError, CardId, CardRefusal, Pinned, SignedCard, Succession, accept, log_name, vote_name, witness_name,
+};
 pub use domain::{NodeDomain, NodeDomainError};
 pub use edge::{Edge, EdgeFault, edge, issue_time};
 pub use guard::{CLOCK_LEEWAY, ClockSuspect, Lesson, judge_clock, learn, next_seq};
+pub use introduction::{INTRODUCTION_BYTES_MAX, Introduction, IntroductionError};
 pub use key::{KeyKind, Signer, Verifier, VerifierError};
 pub use label::public_key;
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, NoteError, NoteSignature};

@@ -291,11 +291,14 @@ mod tests {
     const GRACED: State = State::Grace { left_secs: 7 * 24 * 3600 };
     const SOFT: Effect = Effect::Revoke(RevocationReason::TrustEnded);
 
+    /// From, what happens, to, and what it brings.
+    type Row = (Option<State>, Change, Option<State>, &'static [Effect]);
+
     #[test]
     fn each_row_of_the_table() {
         use Effect::{Certify, Kill, RevokeFormerKey};
         let add = Change::Add { despite_ban: false };
-        let rows: &[(Option<State>, Change, Option<State>, &[Effect])] = &[
+        let rows: &[Row] = &[
             (None, Change::CardSeen, Some(State::Seen), &[]),
             (Some(State::Seen), add, Some(OPERATOR), &[Certify(Why::Operator)]),
             (Some(State::Revoked), add, Some(OPERATOR), &[Certify(Why::Operator)]),

@@ -191,13 +191,7 @@ impl VisitRefusal {
 
     /// Should the operator hear of it, though it is nobody's fault on the wire?
     pub fn concerns_operator(&self) -> bool {
-        matches!(
-            self,
-            VisitRefusal::Clock(_)
-                | VisitRefusal::NativeAccount(_)
-                | VisitRefusal::VisitorOf { .. }
-                | VisitRefusal::Full
-        )
+        matches!(self, VisitRefusal::NativeAccount(_) | VisitRefusal::VisitorOf { .. } | VisitRefusal::Full)
     }
 }
 

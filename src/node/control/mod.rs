@@ -20,6 +20,7 @@ use serde::{Deserialize, Serialize};
 use smol::Async;
 
 pub use super::accounts::AccountFacts;
+pub use super::trust::{NodeFacts, TrustReply, TrustRequest};
 
 /// What an operator asks.
 #[derive(Serialize, Deserialize)]
@@ -53,9 +54,14 @@ pub enum Request {
         /// Its address.
         address: String,
     },
+    /// About other nodes.
+    Trust {
+        /// What.
+        request: TrustRequest,
+    },
 }
 
-/// A password on its way through the socket; cannot be printed, is wiped.
+/// A password, or the words on paper, on the way through the socket; cannot be printed, is wiped.
 #[derive(Serialize, Deserialize)]
 pub struct Secret(String);
 
@@ -63,6 +69,11 @@ impl Secret {
     /// Takes a password in.
     pub fn new(text: String) -> Secret {
         Secret(text)
+    }
+
+    /// The secret, for the one who asked for it.
+    pub fn expose(&self) -> &str {
+        &self.0
     }
 
     fn into_password(mut self) -> crate::stream::Password {
@@ -83,7 +94,7 @@ impl fmt::Debug for Secret {
 }
 
 /// What the node answers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Reply {
     /// It is done.
@@ -99,6 +110,11 @@ pub enum Reply {
     Accounts {
         /// The accounts that were asked for.
         accounts: Vec<AccountFacts>,
+    },
+    /// About other nodes.
+    Trust {
+        /// What was asked for.
+        reply: TrustReply,
     },
 }
 
@@ -193,7 +209,7 @@ fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
-/// Bytes of one request.
-const REQUEST_BYTES_MAX: u64 = 16 * 1024;
+/// Bytes of one request; a node's introduction is the longest.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 /// Commands at once.
 const CLIENTS_MAX: usize = 8;

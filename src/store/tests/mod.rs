@@ -7,6 +7,7 @@ mod damage;
 mod durability;
 mod measure;
 mod messages;
+mod nodes;
 mod pubsub;
 mod rosters;
 mod tokens;

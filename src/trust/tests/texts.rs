@@ -252,3 +252,22 @@ fn a_node_key_expires_and_is_revoked_like_any() {
     let early = Timestamp { millis: at(0).millis - Duration::from_secs(3600).as_millis() as u64 };
     assert_eq!(ring.check_node(NODE, early), Err(KeyFault::CreatedInFuture));
 }
+
+#[test]
+fn an_introduction_survives_the_mail() {
+    let someone = Someone::new(at(0), [1; 32]);
+    let own = Reach { card: someone.card.id(), ..reach() };
+    let with_reach = Introduction {
+        card: someone.signed(),
+        certificate: someone.key.ring().unwrap(),
+        reach: Some(SignedReach::make(own, &vote(NODE), at(0))),
+    };
+    let without = Introduction { reach: None, ..with_reach.clone() };
+    for introduction in [with_reach, without] {
+        let text = introduction.to_string();
+        assert_eq!(Introduction::parse(&text).as_ref(), Ok(&introduction), "{text}");
+        let mailed = format!("\n{}\n\n", text.replace('\n', "\r\n"));
+        assert_eq!(Introduction::parse(&mailed), Ok(introduction));
+    }
+    assert_eq!(Introduction::parse("hello"), Err(IntroductionError::Form));
+}
