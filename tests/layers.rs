@@ -20,15 +20,17 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "pgp", "words"),
     ("decisions", "trust", "words pgp"),
     ("decisions", "account", "words"),
+    ("decisions", "admin", "words"),
     ("decisions", "pubsub", "words"),
     ("decisions", "caps", "words"),
     ("decisions", "services", "words"),
     ("edges", "store", "words roster archive router stream pubsub trust"),
     ("edges", "net", "limits"),
-    ("edges", "sms", "phone"),
+    ("edges", "sms", "limits phone"),
     ("edges", "c2s", "words stream router net"),
     ("assembly", "config", "words trust"),
     ("assembly", "node", "all"),
+    ("documentation", "chapters", ""),
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.

@@ -73,6 +73,21 @@ fn gnupg_finds_a_good_certification_behind_the_self_signature() {
 }
 
 #[test]
+fn gnupg_reads_what_the_server_announces_and_finds_it_signed() {
+    let gpg = Gpg::new("announcement");
+    let server = ServerKey::generate(DOMAIN, stamp(0)).unwrap();
+    let text = "The node is away on Sunday from two to three. Grüße!";
+    let message = server.sign_text(text, stamp(2)).unwrap();
+    gpg.import(server.public_ring());
+    assert_eq!(String::from_utf8(gpg.run(&["--decrypt"], &message)).unwrap(), text);
+    // One letter changed inside, and it is nobody's word.
+    let at = message.windows(6).position(|part| part == b"Sunday").unwrap();
+    let mut changed = message.clone();
+    changed[at] = b'M';
+    assert!(!gpg.accepts(&changed) && gpg.accepts(&message));
+}
+
+#[test]
 fn gnupg_certifies_with_our_server_key_and_we_accept_it() {
     let gpg = Gpg::new("certifies");
     let server = ServerKey::generate(DOMAIN, stamp(0)).unwrap();
@@ -177,6 +192,15 @@ impl Gpg {
             command.arg(&file);
         }
         output(command, "gnupg")
+    }
+
+    /// Is it a message with a good signature?
+    fn accepts(&self, message: &[u8]) -> bool {
+        let file = self.home.0.join("signed");
+        std::fs::write(&file, message).unwrap();
+        let mut command = Command::new("gpg");
+        command.arg("--homedir").arg(&self.home.0).args(["--batch", "--quiet", "--no-tty", "--verify"]).arg(file);
+        command.output().is_ok_and(|done| done.status.success())
     }
 
     fn import(&self, ring: &[u8]) {

@@ -2,9 +2,14 @@
 //! and none is listed as done that no code cites.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/specification_index.rs"]
+mod specification_index;
+
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
+
+use specification_index::{Index, cited_in};
 
 #[test]
 fn what_is_cited_is_listed() {
@@ -22,7 +27,10 @@ fn what_is_listed_as_done_is_cited_where_it_is_done() {
         // A namespace does nothing yet.
         let mut places = citations.get(&specification).into_iter().flatten();
         let cited = places.any(|place| !place.ends_with("src/xml/ns.rs"));
-        assert!(cited || !is_done(&support), "{specification} is listed as {support}, but no code cites it");
+        assert!(
+            cited || !matches!(support.as_str(), "yes" | "partly"),
+            "{specification} is listed as {support}, but no code cites it"
+        );
     }
 }
 
@@ -63,39 +71,6 @@ fn the_scanner_finds_citations() {
     assert_eq!(found, ["RFC 6120", "XEP-0198"]);
 }
 
-fn is_done(support: &str) -> bool {
-    matches!(support, "yes" | "partly")
-}
-
-/// What `src/lib.rs` says.
-#[derive(Default)]
-struct Index {
-    /// In the order of the table.
-    rows: Vec<String>,
-    support: BTreeMap<String, String>,
-    notes: BTreeMap<String, String>,
-    referred_to: BTreeSet<String>,
-}
-
-impl Index {
-    fn read() -> Index {
-        let text = fs::read_to_string(src().join("lib.rs")).expect("lib.rs can be read");
-        let mut lines = text.lines().skip_while(|line| !line.starts_with("//! | Specification |")).skip(2);
-        let mut index = Index::default();
-        for row in lines.by_ref().map_while(|line| line.strip_prefix("//! | ")) {
-            let cells: Vec<&str> = row.split('|').map(str::trim).collect();
-            index.rows.push(cells[0].to_owned());
-            index.support.insert(cells[0].to_owned(), cells[1].to_owned());
-            index.notes.insert(cells[0].to_owned(), cells[2].to_owned());
-        }
-        let sentence: String = lines.map_while(|line| line.strip_prefix("//! ")).collect::<Vec<_>>().join("\n");
-        assert!(sentence.starts_with("Referred to"), "behind the table stands what is referred to: {sentence}");
-        index.referred_to = cited_in(&sentence).into_iter().collect();
-        assert!(index.rows.len() > 20 && !index.referred_to.is_empty(), "the index was not found");
-        index
-    }
-}
-
 /// Each specification with the files, other than `lib.rs`, that cite it.
 fn citations() -> BTreeMap<String, BTreeSet<PathBuf>> {
     let mut citations: BTreeMap<String, BTreeSet<PathBuf>> = BTreeMap::new();
@@ -105,20 +80,6 @@ fn citations() -> BTreeMap<String, BTreeSet<PathBuf>> {
         }
     }
     citations
-}
-
-/// `RFC nnnn` and `XEP-nnnn` in a text.
-fn cited_in(text: &str) -> Vec<String> {
-    let mut found = Vec::new();
-    for series in ["RFC ", "XEP-"] {
-        for (at, _) in text.match_indices(series) {
-            let digits: String = text[at + series.len()..].chars().take_while(char::is_ascii_digit).collect();
-            if digits.len() == 4 && !text[..at].ends_with(char::is_alphanumeric) {
-                found.push(format!("{series}{digits}"));
-            }
-        }
-    }
-    found
 }
 
 fn sources() -> Vec<(PathBuf, String)> {

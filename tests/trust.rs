@@ -132,6 +132,17 @@ fn a_user_of_another_node_comes_in_while_it_is_trusted_and_not_before_or_after()
     bob.expect_body(&words);
     assert_eq!(app.roster().1.len(), 1);
 
+    // He comes by his key alone.
+    let password = format!(
+        "<query xmlns='{}'><username>{}</username><password>secret words</password></query>",
+        ns::REGISTER,
+        anna.number.localpart
+    );
+    let refusal = app.ask("set", Some(DOMAIN), &password).unwrap_err();
+    assert!(format!("{refusal:?}").contains("not-acceptable"), "{refusal:?}");
+    let listed = String::from_utf8(node.cli(&["account", "list"]).stdout).unwrap();
+    assert!(listed.contains(&format!("visits from {}", home.address(&anna.number))), "{listed}");
+
     let said = trust(&node, &["revoke", HOME, "--reason", "operator unreachable"]);
     assert!(said.contains("0x30"), "{said}");
     assert_eq!(sent_away(&mut app), (HOME.to_owned(), "revoked".to_owned()));

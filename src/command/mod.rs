@@ -2,6 +2,7 @@
 
 mod account;
 mod key;
+mod modem;
 mod serve;
 mod status;
 mod trust;
@@ -45,6 +46,7 @@ enum Subcommand {
     Account(account::Account),
     Key(key::Key),
     Trust(trust::Trust),
+    Modem(modem::Modem),
     Version(Version),
 }
 
@@ -82,6 +84,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
         Some(Subcommand::Trust(trust)) => trust::run(trust),
+        Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Version(_)) => version(),
     }
 }

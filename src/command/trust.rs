@@ -245,7 +245,7 @@ fn print_card(card: &CardCommand) -> Result<(), ExitCode> {
     }
     // Not among the card, which goes to others.
     if let Some(words) = words {
-        complain(&recovery_note(words.expose()));
+        complain(&recovery_note(words.as_str()));
     }
     if std::io::stderr().is_terminal() {
         complain(&format!(

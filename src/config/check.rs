@@ -11,6 +11,7 @@ use crate::limits;
 use crate::trust::{Endpoint, HTTP_MAX, S2S_MAX, is_http};
 
 use super::document::{Document, Found, Key};
+use super::modem::modem;
 use super::problem::Problem;
 use super::{C2s, Config, Limits, Registration, SmsVia, Throttle, TlsFiles, Trust};
 
@@ -31,6 +32,7 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     registration(document, &mut config.registration);
     sms(document, &mut config.sms.via);
     trust(document, &mut config.trust);
+    modem(document, base, &mut config.sms.modem);
     if let Some(found) = document.text("log.level") {
         match found.value.parse() {
             Ok(level) => config.log.level = level,
@@ -281,6 +283,10 @@ fn registration(document: &mut Document<'_>, registration: &mut Registration) {
     ] {
         throttle_of(document, burst, refill, throttle);
     }
+    if let Some(found) = document.number("registration.expiry_days", 0..=3650) {
+        let period = Duration::from_secs(u64::from(found.value) * 86_400);
+        registration.expiry = (!period.is_zero()).then_some(period);
+    }
     if let Some(found) = document.number("registration.codes_per_day_max", 1..=1_000_000) {
         registration.codes_per_day_max = found.value;
     }
@@ -311,7 +317,8 @@ fn sms(document: &mut Document<'_>, via: &mut SmsVia) {
     if let Some(found) = document.text("sms.via") {
         match found.value.as_str() {
             "terminal" => *via = SmsVia::Terminal,
-            _ => document.object(&found, "there is no such way to send", "\"terminal\""),
+            "modem" => *via = SmsVia::Modem,
+            _ => document.object(&found, "there is no such way to send", "\"terminal\" or \"modem\""),
         }
     }
 }
@@ -352,7 +359,7 @@ fn to_usize(number: u32) -> usize {
 }
 
 /// No blanks but single spaces, nothing that a terminal obeys.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control) && text.trim() == text
 }
 
@@ -382,12 +389,24 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "registration.prefix_burst", example: "60" },
     Key { path: "registration.prefix_refill_secs", example: "10" },
     Key { path: "registration.codes_per_day_max", example: "2000" },
+    Key { path: "registration.expiry_days", example: "30" },
     Key { path: "sms.via", example: "\"terminal\"" },
     Key { path: "trust.addresses", example: "[\"node.example.org:5269\"]" },
     Key { path: "trust.pages", example: "[\"https://example.org\"]" },
     Key { path: "trust.visitors_max", example: "500" },
     Key { path: "trust.visitors_per_home_max", example: "100" },
     Key { path: "trust.visitor_logins_per_hour_max", example: "200" },
+    Key { path: "sms.modem.device", example: "\"/dev/kontalk-modem\"" },
+    Key { path: "sms.modem.baud", example: "115200" },
+    Key { path: "sms.modem.pin_file", example: "\"/etc/kontalk-node/sim-pin\"" },
+    Key { path: "sms.modem.service_centre", example: "\"+491710760000\"" },
+    Key { path: "sms.modem.country", example: "49" },
+    Key { path: "sms.modem.delivery_reports", example: "false" },
+    Key { path: "sms.modem.watch_calls", example: "false" },
+    Key {
+        path: "sms.modem.power_cycle_command",
+        example: "[\"uhubctl\", \"-l\", \"1-1\", \"-p\", \"2\", \"-a\", \"cycle\"]",
+    },
     Key { path: "log.level", example: "\"info\"" },
     Key { path: "archive.days", example: "7" },
     Key { path: "limits.offline_messages_max", example: "5000" },

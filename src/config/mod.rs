@@ -8,6 +8,7 @@
 
 mod check;
 mod document;
+mod modem;
 mod problem;
 #[cfg(test)]
 mod tests;
@@ -24,6 +25,7 @@ use crate::jid::BareJid;
 use crate::limits;
 use crate::trust::Endpoint;
 
+pub use modem::Modem;
 pub use problem::{Problem, report};
 
 /// The annotated sample, a tour of the product: every key with its default.
@@ -119,8 +121,9 @@ impl Config {
                 per_address: Throttle { burst: 10, refill: Duration::from_secs(60) },
                 per_prefix: Throttle { burst: 60, refill: Duration::from_secs(10) },
                 codes_per_day_max: 2000,
+                expiry: Some(limits::ACCOUNT_EXPIRY),
             },
-            sms: Sms { via: SmsVia::Terminal },
+            sms: Sms { via: SmsVia::Terminal, modem: Modem::default() },
             trust: Trust::default(),
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
@@ -173,6 +176,8 @@ pub struct Registration {
     pub per_prefix: Throttle,
     /// `registration.codes_per_day_max`: codes to all numbers together in a day; what the node may cost.
     pub codes_per_day_max: u32,
+    /// `registration.expiry_days`: after how long unused an account with only a Kontalk key goes; `None`: never.
+    pub expiry: Option<Duration>,
 }
 
 /// URLs of the SMS provider's logo in several sizes and of its page, which clients show while they wait for the code.
@@ -201,6 +206,8 @@ pub struct Throttle {
 pub struct Sms {
     /// `sms.via`
     pub via: SmsVia,
+    /// `[sms.modem]`
+    pub modem: Modem,
 }
 
 /// A way to send codes.
@@ -208,6 +215,8 @@ pub struct Sms {
 pub enum SmsVia {
     /// Printed on the node's terminal, sent to nobody: for trials.
     Terminal,
+    /// A modem at this machine, [`Sms::modem`].
+    Modem,
 }
 
 /// Other nodes, and their users who visit.

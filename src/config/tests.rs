@@ -50,7 +50,11 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("registration.number_burst = 0", "registration.number_burst = 0: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.number_burst = -3", "registration.number_burst = -3: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.codes_per_day_max = 99999999999999999999", "registration.codes_per_day_max = 99999999999999999999: out of range (remedy: a number from 1 to 1000000)".to_owned()),
-        ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\")".to_owned()),
+        ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\" or \"modem\")".to_owned()),
+        ("sms.modem.device = \"ttyUSB0\"", "sms.modem.device = \"ttyUSB0\": no serial port (remedy: \"auto\", or a path such as \"/dev/kontalk-modem\")".to_owned()),
+        ("sms.modem.pin_file = \"/nowhere/pin\"", "sms.modem.pin_file = \"/nowhere/pin\": cannot be read: No such file or directory (os error 2) (remedy: it must exist, and the user kontalk-node be allowed to read it)".to_owned()),
+        ("sms.modem.service_centre = \"0171\"", "sms.modem.service_centre = \"0171\": no number in international form (remedy: e.g. \"+491710760000\")".to_owned()),
+        ("sms.modem.country = 0", "sms.modem.country = 0: out of range (remedy: a number from 1 to 998)".to_owned()),
         ("log.level = \"loud\"", "log.level = \"loud\": no log level (remedy: off, error, warn, info, debug or trace)".to_owned()),
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
@@ -134,6 +138,11 @@ fn values_arrive_where_they_belong() {
         admins = ["Admin@a.example"]
         c2s = { listen = ["127.0.0.1:0"], listen_tls = ["127.0.0.1:0"] }
         log.level = "trace"
+        [sms]
+        via = "modem"
+        modem.device = "/dev/ttyS0"
+        modem.country = 39
+        modem.power_cycle_command = ["relay", "off", "on"]
         [registration]
         enabled = false
         terms_url = "https://a.example/terms"
@@ -142,6 +151,7 @@ fn values_arrive_where_they_belong() {
         number_burst = 1
         prefix_refill_secs = 0x10
         codes_per_day_max = 1_000
+        expiry_days = 0
         [limits]
         offline_messages_max = 0
         offline_days = 30
@@ -162,11 +172,15 @@ fn values_arrive_where_they_belong() {
     assert_eq!(registration.brand.image_hd.as_deref(), Some("https://a.example/hd.png"));
     assert_eq!(registration.per_number, Throttle { burst: 1, refill: Duration::from_secs(600) });
     assert_eq!(registration.per_prefix, Throttle { burst: 60, refill: Duration::from_secs(16) });
-    assert_eq!(registration.codes_per_day_max, 1000);
+    assert_eq!((registration.codes_per_day_max, registration.expiry), (1000, None));
     assert_eq!(config.limits.offline_messages_max, 0);
     assert_eq!(config.limits.offline_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(config.limits.resume, Duration::from_secs(60));
     assert_eq!((config.limits.unauthenticated_max, config.limits.unauthenticated_per_address_max), (16, 16));
+    assert_eq!(config.sms.via, SmsVia::Modem);
+    let modem = &config.sms.modem;
+    assert_eq!((modem.device.as_deref(), modem.country), (Some(Path::new("/dev/ttyS0")), Some(39)));
+    assert_eq!(modem.power_cycle_command.as_deref().map(<[String]>::len), Some(3));
     assert_eq!(config.warnings, []);
 }
 
@@ -205,10 +219,13 @@ fn sample_in_force() -> String {
 fn the_sample_shows_every_key_and_no_other() {
     let table: toml::Table = sample_in_force().parse().unwrap();
     let mut shown = Vec::new();
-    for (key, value) in &table {
-        match value.as_table() {
-            Some(section) => shown.extend(section.keys().map(|name| format!("{key}.{name}"))),
-            None => shown.push(key.clone()),
+    let mut tables = vec![(String::new(), table)];
+    while let Some((prefix, table)) = tables.pop() {
+        for (key, value) in table {
+            match value {
+                toml::Value::Table(section) => tables.push((format!("{prefix}{key}."), section)),
+                _ => shown.push(format!("{prefix}{key}")),
+            }
         }
     }
     let mut known: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
@@ -222,9 +239,10 @@ fn the_sample_shows_the_defaults() {
     let text = sample_in_force().replace("domain = \"example.org\"", "domain = \"a.example\"");
     // Examples that cannot be defaults.
     let has_default = |line: &&str| {
-        !["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins", "addresses", "pages"]
-            .iter()
-            .any(|key| line.starts_with(key))
+        let examples =
+            ["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins", "addresses", "pages"];
+        let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
+        !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))
     };
     let text: String = text.lines().filter(has_default).map(|line| format!("{line}\n")).collect();
     assert_eq!(parsed(&text).unwrap(), parsed("domain = \"a.example\"").unwrap());
@@ -232,7 +250,9 @@ fn the_sample_shows_the_defaults() {
 
 #[test]
 fn examples_are_values_that_will_do() {
-    for key in KEYS.iter().filter(|key| key.path != "domain" && !key.path.starts_with("tls.")) {
+    for key in
+        KEYS.iter().filter(|key| key.path != "domain" && !key.path.starts_with("tls.") && !key.path.ends_with("_file"))
+    {
         let outcome = parsed(&format!("domain = \"a.example\"\n{} = {}", key.path, key.example));
         assert!(outcome.is_ok(), "{}: {outcome:?}", key.path);
     }

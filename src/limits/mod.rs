@@ -98,6 +98,13 @@ pub const OFFLINE_BATCH_MAX: usize = 256;
 /// How long a message waits for its receiver.
 pub const OFFLINE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// An account with only a Kontalk key that was not used for so long is removed.
+pub const ACCOUNT_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How often accounts are looked at for that,
+pub const EXPIRY_ROUND: Duration = Duration::from_secs(6 * 3600);
+/// and in how many rounds one must have been found unused: three days in which the node was running, whatever its clock says.
+pub const EXPIRY_ROUNDS: u16 = 12;
+
 /// Nodes of one account (XEP-0163). Old OMEMO clients make one for each device that ever was.
 pub const PEP_NODES_MAX: u32 = 256;
 /// Items of one node; what `max_items` means by `max`. A client keeps one for each chat or room.
@@ -159,6 +166,17 @@ pub const VISITORS_PER_HOME_MAX: u32 = 100;
 pub const VISITOR_LOGINS_PER_HOUR_MAX: u32 = 200;
 /// How long what a visitor left is kept after he was here last.
 pub const VISITOR_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+
+/// Administrators' commands that wait for their form (XEP-0050): 64 × about 200 bytes.
+pub const ADMIN_COMMANDS_MAX: usize = 64;
+/// How long they wait.
+pub const ADMIN_COMMAND_TTL: Duration = Duration::from_secs(15 * 60);
+/// Addresses in one form, and in one list that answers it.
+pub const ADMIN_ADDRESSES_MAX: usize = 1000;
+/// Bytes of an announcement.
+pub const ANNOUNCEMENT_BYTES_MAX: usize = 16 * 1024;
+/// Requests whose answer takes a processor for milliseconds, at once: each needs a thread's stack.
+pub const DESK_JOBS_MAX: usize = 8;
 
 /// The network a throttle counts by: the address, or the /64 of an IPv6 address.
 pub fn network_of(address: IpAddr) -> IpAddr {

@@ -9,8 +9,10 @@
 //! | one per listener | connections | starts connections |
 //! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
 //! | [`control`] | commands of the operator | hub, store |
+//! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | [`trust`] | a minute | store, hub |
+//! | [`expiry`] | six hours | hub, store |
 //!
 //! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
 //! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
@@ -21,10 +23,12 @@ pub mod accounts;
 mod connections;
 pub mod control;
 mod desk;
+mod expiry;
 mod host;
 mod hub;
 mod identity;
 mod login;
+mod modem;
 mod random;
 mod registration;
 mod signals;
@@ -174,6 +178,8 @@ async fn serve(
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
     store.set_archive_ttl(config.archive.ttl);
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
+    let modem = modem::start(executor, config, &store);
+    let sender = registration::sender(config, modem.as_ref().map(|modem| &modem.modem));
     let parking = Arc::new(Mutex::new(Parking::default()));
     let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
@@ -186,12 +192,21 @@ async fn serve(
         inbox.clone(),
         parking,
         trust.clone(),
+        sender,
     );
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();
-    let control =
-        control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, begun, trust.clone());
+    let control = control::Server::new(
+        socket,
+        config.domain.clone(),
+        store.clone(),
+        inbox.clone(),
+        key,
+        begun,
+        trust.clone(),
+        modem.as_ref().map(|modem| modem.modem.clone()),
+    );
     let hub = executor.spawn(hub.run());
     let control = executor.spawn(control.run(executor));
     let connections = Connections::new(executor, host, config);
@@ -200,6 +215,7 @@ async fn serve(
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let upkeep = trust.map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
+    let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;
     for line in &listening {
         say(announce, line);
@@ -232,9 +248,11 @@ async fn serve(
     drop(control);
     drop(housekeeping);
     drop(upkeep);
+    drop(expiry);
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
+    drop(modem);
     drop(hub);
     smol::unblock(move || store.close()).await.map_err(NodeFault::StoreBroke)
 }

@@ -8,9 +8,10 @@
 //! - [`ring_of_certificate`] finds the ring in a client's certificate and insists that the key is the same.
 //! - [`judge_candidate`] says whether a key may be certified (code step), [`ServerKey::certify`] does it, [`judge_login`] says
 //!   whether it lets its bearer in. [`ServerKey::revoke_certification`] takes a certification back.
-//!
 //! - Other nodes' certificates are rings too: [`UserRing::check_node`], [`ServerKey::certify_node`], and what one key says of another
 //!   as bare [`Statements`]; rooms that know of clocks decide what holds.
+//!
+//! [`ServerKey::sign_text`] makes what the node announces to its users a message that they can verify.
 //!
 //! A certification's life: none -> certified (`0x10`) -> revoked (`0x30`) -> certified again by a later one. The newest counts,
 //! and at the same second the revocation. A key that its owner revoked (`0x20`) never comes back.
@@ -22,6 +23,7 @@
 //! [`OWN_SIGNATURES_MAX`], [`CERTIFICATIONS_MAX`], [`REVOCATIONS_MAX`]. What exceeds a number is dropped, an oversized ring
 //! refused. A client's clock may be ahead by [`CLOCK_SKEW_MAX`].
 
+mod announcement;
 mod bridge;
 mod fingerprint;
 mod judge;

@@ -9,8 +9,6 @@ use std::time::Duration;
 
 use sequoia_openpgp as openpgp;
 
-use openpgp::crypto::KeyPair;
-use openpgp::crypto::hash::Context;
 use openpgp::packet::signature::subpacket::{NotationDataFlags, SubpacketValue};
 use openpgp::packet::{Packet, Signature};
 use openpgp::parse::{Dearmor, PacketParserBuilder, PacketParserResult, Parse};
@@ -22,7 +20,7 @@ use super::fingerprint::Fingerprint;
 use super::judge::{KeyFault, check_id};
 use super::ring::{RingError, SignedId, UserRing, names_issuer};
 use super::server_key::{CertifyError, ServerKey};
-use super::signature::{Covered, PrimaryKey, created, is_strong, is_understood, make, make_with, verifies};
+use super::signature::{Covered, PrimaryKey, created, is_strong, is_understood, make, verifies};
 use super::userid;
 use crate::jid::BareJid;
 use crate::stanza::Timestamp;
@@ -113,12 +111,9 @@ impl UserRing {
     pub fn signed_text(&self, signature: &[u8], text: &[u8]) -> Option<Timestamp> {
         let signature = read_signature(signature)?;
         let sound = signature.typ() == SignatureType::Binary && is_strong(&signature) && is_understood(&signature);
-        let at = signature.signature_creation_time()?;
-        if !sound || signature.version() != 4 || at < self.primary.creation_time() {
+        if !sound || !verifies(&signature, &self.primary, Covered::Text(text)) {
             return None;
         }
-        let digest = text_digest(&signature, text).ok()?;
-        self.primary.verify(signature.mpis(), signature.hash_algo(), &digest).ok()?;
         Some(created(&signature))
     }
 
@@ -227,10 +222,9 @@ impl ServerKey {
     }
 
     /// A detached binary signature over `text` (RFC 9580 §5.2, type 0x00), as a packet.
-    pub fn sign_text(&self, text: &[u8], now: Timestamp) -> Result<Vec<u8>, CertifyError> {
+    pub fn sign_detached(&self, text: &[u8], now: Timestamp) -> Result<Vec<u8>, CertifyError> {
         let at = now.max(self.created());
-        let signature = make_with(&mut self.signer(), SignatureType::Binary, at, Vec::new(), |s| text_digest(s, text));
-        packet(signature)
+        packet(make(&mut self.signer(), SignatureType::Binary, at, Vec::new(), Covered::Text(text)))
     }
 
     /// Certifies another node: the signature packet over its key and `xmpp:DOMAIN`. A trust signature of depth 1 and amount 120
@@ -265,6 +259,18 @@ impl ServerKey {
         self.sign_node(ring, domain, typ, more, at)
     }
 
+    /// The public ring with the key's own revocation (`0x20`), for when the key is lost or stolen.
+    pub fn revoked_ring(&self, now: Timestamp) -> Result<Vec<u8>, CertifyError> {
+        let mut ring = self.ring()?;
+        let code = ReasonForRevocation::KeyCompromised;
+        let more = vec![SubpacketValue::ReasonForRevocation { code, reason: Vec::new() }];
+        let at = now.max(self.created());
+        let signature =
+            make(&mut self.signer(), SignatureType::KeyRevocation, at, more, Covered::Primary(&ring.primary));
+        ring.revocations.push(signature.map_err(|_| CertifyError::NotSigned)?);
+        Ok(ring.to_bytes())
+    }
+
     /// Takes the certification of another node back: the `0x30` packet.
     pub fn revoke_node(
         &self,
@@ -292,10 +298,6 @@ impl ServerKey {
         let id = ring.node_id(domain).ok_or(CertifyError::NoSuchAddress)?;
         let at = at.max(ring.created()).max(self.created());
         packet(make(&mut self.signer(), typ, at, more, Covered::Id(&ring.primary, &id.id)))
-    }
-
-    fn signer(&self) -> KeyPair {
-        self.key_pair().clone()
     }
 }
 
@@ -338,13 +340,6 @@ fn certified(signature: &Signature) -> Certified {
 fn packet(signature: openpgp::Result<Signature>) -> Result<Vec<u8>, CertifyError> {
     let signature = signature.map_err(|_| CertifyError::NotSigned)?;
     Packet::from(signature).to_vec().map_err(|_| CertifyError::NotSigned)
-}
-
-fn text_digest(signature: &Signature, text: &[u8]) -> openpgp::Result<Vec<u8>> {
-    let mut hash: Context = signature.hash_algo().context()?.for_signature(signature.version());
-    hash.update(text);
-    openpgp::crypto::hash::Hash::hash(signature, &mut hash)?;
-    hash.into_digest()
 }
 
 fn read_signature(bytes: &[u8]) -> Option<Signature> {

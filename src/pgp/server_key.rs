@@ -228,14 +228,14 @@ impl ServerKey {
         Ok(revoked)
     }
 
+    /// What signs.
+    pub(super) fn signer(&self) -> KeyPair {
+        self.signer.clone()
+    }
+
     /// The public half of the key that signs.
     pub(super) fn public_key(&self) -> &PrimaryKey {
         &self.public
-    }
-
-    /// The key that signs.
-    pub(super) fn key_pair(&self) -> &KeyPair {
-        &self.signer
     }
 
     fn of(cert: Cert) -> Result<ServerKey, ServerKeyError> {

@@ -5,7 +5,8 @@ use std::time::Duration;
 
 use sequoia_openpgp as openpgp;
 
-use openpgp::crypto::{KeyPair, Signer, hash::Context, mpi};
+use openpgp::crypto::hash::{Context, Hash};
+use openpgp::crypto::{KeyPair, Signer, mpi};
 use openpgp::packet::key::{Key, KeyParts, KeyRole};
 use openpgp::packet::signature::Signature4;
 use openpgp::packet::signature::subpacket::{Subpacket, SubpacketArea, SubpacketTag, SubpacketValue};
@@ -28,6 +29,8 @@ pub(super) enum Covered<'a> {
     Id(&'a PrimaryKey, &'a UserID),
     /// The master key and a subkey: 0x18, 0x28.
     Subkey(&'a PrimaryKey, &'a Subkey),
+    /// A text: 0x00.
+    Text(&'a [u8]),
 }
 
 /// Was it made by this key over this, not before the key itself? Looks neither at the strength of the hash nor at expiry.
@@ -74,18 +77,6 @@ pub(super) fn make(
     more: Vec<SubpacketValue>,
     covered: Covered<'_>,
 ) -> openpgp::Result<Signature> {
-    make_with(signer, typ, at, more, |signature| digest(signature, covered))
-}
-
-/// The same over whatever `digest` hashes. What limits a signature (a regular expression and the trust that it limits) is marked
-/// critical, so that who does not understand the limit does not take the signature for one without.
-pub(super) fn make_with(
-    signer: &mut KeyPair,
-    typ: SignatureType,
-    at: Timestamp,
-    more: Vec<SubpacketValue>,
-    digest: impl Fn(&Signature) -> openpgp::Result<Vec<u8>>,
-) -> openpgp::Result<Signature> {
     let created = openpgp::types::Timestamp::from(u32::try_from(at.secs())?);
     let (fingerprint, keyid) = (signer.public().fingerprint(), signer.public().keyid());
     let mut values = vec![SubpacketValue::SignatureCreationTime(created)];
@@ -103,7 +94,7 @@ pub(super) fn make_with(
         Ok(Signature4::new(typ, algorithm, HASH, hashed, unhashed, prefix, mpis).into())
     };
     let blank = mpi::Signature::Unknown { mpis: Box::default(), rest: Box::default() };
-    let digest = digest(&with([0, 0], blank)?)?;
+    let digest = digest(&with([0, 0], blank)?, covered)?;
     let prefix = match digest.as_slice() {
         [a, b, ..] => [*a, *b],
         _ => [0, 0],
@@ -118,10 +109,16 @@ fn digest(signature: &Signature, covered: Covered<'_>) -> openpgp::Result<Vec<u8
         Covered::Primary(primary) => signature.hash_direct_key(&mut hash, primary)?,
         Covered::Id(primary, id) => signature.hash_userid_binding(&mut hash, primary, id)?,
         Covered::Subkey(primary, subkey) => signature.hash_subkey_binding(&mut hash, primary, subkey)?,
+        Covered::Text(text) => {
+            hash.update(text);
+            signature.hash(&mut hash)?;
+        }
     }
     hash.into_digest()
 }
 
+/// What limits a signature (a regular expression and the trust that it limits) is marked critical, so that who does not understand
+/// the limit does not take the signature for one without.
 fn limits(value: &SubpacketValue) -> bool {
     matches!(value, SubpacketValue::TrustSignature { .. } | SubpacketValue::RegularExpression(_))
 }
@@ -133,4 +130,4 @@ fn understood(tag: SubpacketTag) -> bool {
 }
 
 /// What our own signatures are hashed with.
-const HASH: HashAlgorithm = HashAlgorithm::SHA256;
+pub(super) const HASH: HashAlgorithm = HashAlgorithm::SHA256;

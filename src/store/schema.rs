@@ -31,6 +31,9 @@
 //! | `visitors` | `ACCOUNT` | `Visit`: the account is somebody from another node |
 //! | `kill` | `DOMAIN 00 ACCOUNT` | empty; who has to go when the trust in a home ends |
 //! | `meta` | `clock_floor` | the latest time ever seen, milliseconds, 8 bytes |
+//! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
+//! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
+//! | `undiscoverable` | `ACCOUNT` | empty: strangers do not find it by its number |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
@@ -56,6 +59,7 @@ pub(super) struct Trees {
     pub(super) archive_preferences: sled::Tree,
     pub(super) sessions: sled::Tree,
     pub(super) tokens: sled::Tree,
+    pub(super) disabled: sled::Tree,
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
@@ -66,6 +70,8 @@ pub(super) struct Trees {
     pub(super) visitors: sled::Tree,
     pub(super) kill: sled::Tree,
     pub(super) meta: sled::Tree,
+    pub(super) inactive: sled::Tree,
+    pub(super) undiscoverable: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -85,6 +91,7 @@ impl Trees {
             archive_preferences: db.open_tree("archive_preferences")?,
             sessions: db.open_tree("sessions")?,
             tokens: db.open_tree("tokens")?,
+            disabled: db.open_tree("disabled")?,
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
@@ -95,6 +102,8 @@ impl Trees {
             visitors: db.open_tree("visitors")?,
             kill: db.open_tree("kill")?,
             meta: db.open_tree("meta")?,
+            inactive: db.open_tree("inactive")?,
+            undiscoverable: db.open_tree("undiscoverable")?,
             damaged: db.open_tree("damaged")?,
         })
     }

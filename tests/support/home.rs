@@ -75,7 +75,7 @@ impl Home {
     /// What its operator hands over.
     pub fn introduction(&self, seq: u64) -> String {
         let card = self.card();
-        let openpgp = self.key.sign_text(card.to_text().as_bytes(), self.made).expect("a signature");
+        let openpgp = self.key.sign_detached(card.to_text().as_bytes(), self.made).expect("a signature");
         let reach = Reach {
             card: card.id(),
             seq,

@@ -53,7 +53,7 @@ pub fn introduction(_: &mut Random, input: &[u8]) -> bool {
 pub fn samples(server: &ServerKey) -> Vec<(&'static str, &'static str, String)> {
     let (card, [vote, log, recovery]) = node(server);
     let sign = |card: &Card| {
-        let openpgp = server.sign_text(card.to_text().as_bytes(), now()).expect("a signature");
+        let openpgp = server.sign_detached(card.to_text().as_bytes(), now()).expect("a signature");
         SignedCard::make(card.clone(), openpgp, &[&vote, &log, &recovery], now())
     };
     let full = Reach {

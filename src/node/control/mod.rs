@@ -21,6 +21,7 @@ use smol::Async;
 
 pub use super::accounts::AccountFacts;
 pub use super::trust::{NodeFacts, TrustReply, TrustRequest};
+pub use crate::sms::modem::Status as ModemStatus;
 
 /// What an operator asks.
 #[derive(Serialize, Deserialize)]
@@ -59,20 +60,27 @@ pub enum Request {
         /// What.
         request: TrustRequest,
     },
+    /// How is the modem?
+    ModemStatus,
+    /// Send a USSD code through the modem.
+    ModemUssd {
+        /// The code; those that top a SIM up are money.
+        code: Secret,
+    },
 }
 
-/// A password, or the words on paper, on the way through the socket; cannot be printed, is wiped.
-#[derive(Serialize, Deserialize)]
+/// A password, the words on paper, a code or its answer on its way through the socket; cannot be printed, is wiped.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a password in.
+    /// Takes a text in.
     pub fn new(text: String) -> Secret {
         Secret(text)
     }
 
-    /// The secret, for the one who asked for it.
-    pub fn expose(&self) -> &str {
+    /// The text, for the operator's eyes.
+    pub fn as_str(&self) -> &str {
         &self.0
     }
 
@@ -116,6 +124,16 @@ pub enum Reply {
         /// What was asked for.
         reply: TrustReply,
     },
+    /// How the modem is.
+    Modem {
+        /// It.
+        modem: Box<ModemStatus>,
+    },
+    /// What the network answered to a USSD code.
+    Ussd {
+        /// Its words, which may hold a number.
+        text: Secret,
+    },
 }
 
 /// How the node is.
@@ -141,6 +159,9 @@ pub struct Status {
     pub damaged_records: u64,
     /// The store has failed: nothing is written any more.
     pub store_broken: bool,
+    /// The modem, if codes go out by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modem: Option<Box<ModemStatus>>,
 }
 
 /// Why there is no control socket, or no answer from it.

@@ -10,7 +10,7 @@ use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::lock::Semaphore;
 use smol::{Async, Executor, Timer};
 
-use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Status, TrustRequest};
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, Status, TrustRequest};
 use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
 use crate::node::hub::Inbox;
@@ -18,6 +18,7 @@ use crate::node::trust::Trust;
 use crate::node::worker::work;
 use crate::pgp::Fingerprint;
 use crate::router::Ticket;
+use crate::sms::modem::Modem;
 use crate::stanza::Timestamp;
 use crate::store::Store;
 
@@ -34,9 +35,11 @@ struct Office {
     key: Fingerprint,
     begun: Instant,
     trust: Option<Arc<Trust>>,
+    modem: Option<Modem>,
 }
 
 impl Server {
+    #[allow(clippy::too_many_arguments)] // Called once; what it takes has little in common but the office.
     pub(in crate::node) fn new(
         socket: Async<UnixListener>,
         domain: BareJid,
@@ -45,8 +48,9 @@ impl Server {
         key: Fingerprint,
         begun: Instant,
         trust: Option<Arc<Trust>>,
+        modem: Option<Modem>,
     ) -> Server {
-        Server { socket, office: Arc::new(Office { domain, store, inbox, key, begun, trust }) }
+        Server { socket, office: Arc::new(Office { domain, store, inbox, key, begun, trust, modem }) }
     }
 
     /// Serves until dropped.
@@ -117,6 +121,11 @@ impl Office {
             }
             Request::AccountRemove { address } => self.remove(&address).await,
             Request::Trust { request } => return self.trust(request).await,
+            Request::ModemStatus => Ok(match &self.modem {
+                Some(modem) => Reply::Modem { modem: Box::new(modem.status()) },
+                None => no_modem(),
+            }),
+            Request::ModemUssd { code } => Ok(self.ussd(&code).await),
         };
         outcome.unwrap_or_else(|fault| Reply::Refused { reason: fault.to_string() })
     }
@@ -166,6 +175,14 @@ impl Office {
         Ok(Reply::Done)
     }
 
+    async fn ussd(&self, code: &Secret) -> Reply {
+        let Some(modem) = &self.modem else { return no_modem() };
+        match modem.ussd(code.as_str()).await {
+            Ok(text) => Reply::Ussd { text: Secret::new(text.as_str().to_owned()) },
+            Err(error) => Reply::Refused { reason: error.to_string() },
+        }
+    }
+
     fn address(&self, text: &str) -> Result<BareJid, AccountFault> {
         let address = text.parse().map_err(AccountFault::Address)?;
         accounts::check_address(&address, &self.domain)?;
@@ -189,9 +206,15 @@ impl Office {
             store_bytes: stats.bytes_on_disk,
             damaged_records: stats.damaged_records,
             store_broken: stats.broken,
+            modem: self.modem.as_ref().map(|modem| Box::new(modem.status())),
         })
     }
 }
 
-/// A command is short.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+fn no_modem() -> Reply {
+    let reason = "this node has no modem (remedy: via = \"modem\" in the section [sms] of its configuration)";
+    Reply::Refused { reason: reason.to_owned() }
+}
+
+/// A command is short; but a modem may be busy for a minute before it gets to one, and the network takes its time.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(150);

@@ -84,7 +84,7 @@ pub(super) fn make(
         recovery: *recovery.public().key(),
         cut: None,
     };
-    let openpgp = server_key.sign_text(card.to_text().as_bytes(), now).map_err(|error| fault(&error))?;
+    let openpgp = server_key.sign_detached(card.to_text().as_bytes(), now).map_err(|error| fault(&error))?;
     let (vote, log) = (seeds.vote(domain).ok_or_else(unsound)?, seeds.log(domain).ok_or_else(unsound)?);
     let card = SignedCard::make(card, openpgp, &[&vote, &log, &recovery], now);
     accept(&card, &certificate, None, [].into_iter(), now.max(server_key.created())).map_err(|error| fault(&error))?;

@@ -7,6 +7,8 @@
 mod acts;
 mod facts;
 mod keys;
+#[cfg(test)]
+mod tests;
 mod upkeep;
 mod visits;
 

@@ -9,29 +9,29 @@ use super::{Farewells, Trust, TrustFault, lock};
 use crate::jid::BareJid;
 use crate::limits::VISITOR_TTL;
 use crate::net::OwnCertificate;
-use crate::node::hub::Inbox;
+use crate::node::hub::{Inbox, Input};
 use crate::node::worker::work;
 use crate::pgp::RevocationReason;
 use crate::router::Ticket;
 use crate::stanza::Timestamp;
-use crate::store::{Farewell, PeerChange};
+use crate::store::PeerChange;
 use crate::trust::{Act, Change, End, NodeDomain, Situation, State, judge_clock, reconcile, trust_ended};
 
 /// One round's result.
 #[derive(Default)]
-struct Round {
+pub(super) struct Round {
     ticket: Option<Ticket>,
-    farewells: Farewells,
-    gone: Vec<(BareJid, NodeDomain, End)>,
-    forgotten: Vec<(BareJid, Vec<Farewell>)>,
+    pub(super) farewells: Farewells,
+    pub(super) gone: Vec<(BareJid, NodeDomain, End)>,
+    pub(super) long_gone: Vec<BareJid>,
 }
 
 /// Every minute, for as long as the node runs.
 pub(in crate::node) async fn keep(trust: Arc<Trust>, certificate: Arc<OwnCertificate>, inbox: Inbox) {
     for minute in 0u64.. {
         let (office, tls) = (trust.clone(), certificate.facts().spki_sha256);
-        let round = work(move || office.round(minute, tls)).await;
-        let Round { ticket, farewells, gone, forgotten } = round;
+        let round = work(move || office.round(minute, tls, Timestamp::from_system(SystemTime::now()))).await;
+        let Round { ticket, farewells, gone, long_gone } = round;
         if let Some(ticket) = ticket
             && let Err(error) = trust.store.commit(ticket).await
         {
@@ -41,8 +41,8 @@ pub(in crate::node) async fn keep(trust: Arc<Trust>, certificate: Arc<OwnCertifi
         for (account, home, end) in gone {
             inbox.visitors_end(vec![account], trust_ended(&home, end)).await;
         }
-        for (account, farewells) in forgotten {
-            inbox.account_ended(account, farewells).await;
+        if !long_gone.is_empty() {
+            inbox.send(Input::Expire(long_gone)).await;
         }
         smol::Timer::after(Duration::from_secs(60)).await;
     }
@@ -64,8 +64,7 @@ impl Trust {
     }
 
     /// What is due this minute; the first round is at start.
-    fn round(&self, minute: u64, tls: [u8; 32]) -> Round {
-        let now = Timestamp::from_system(SystemTime::now());
+    pub(super) fn round(&self, minute: u64, tls: [u8; 32], now: Timestamp) -> Round {
         *lock(&self.tls) = Some(tls);
         let mut round = Round::default();
         let note = |outcome: Result<(), TrustFault>| {
@@ -84,7 +83,7 @@ impl Trust {
             note(self.recheck(now).map(|gone| round.gone = gone));
         }
         if minute.is_multiple_of(60) {
-            note(self.forget_visitors(&mut round, now));
+            note(self.long_gone(now).map(|gone| round.long_gone = gone));
             self.warn_of_ends(minute, now);
         }
         round
@@ -170,19 +169,17 @@ impl Trust {
         Ok(())
     }
 
-    /// What visitors left is kept for a while after they were here last.
-    fn forget_visitors(&self, round: &mut Round, now: Timestamp) -> Result<(), TrustFault> {
+    /// What visitors left is kept for a while after they were here last. Who is connected stays; that is the hub's to see.
+    fn long_gone(&self, now: Timestamp) -> Result<Vec<BareJid>, TrustFault> {
+        let mut gone = Vec::new();
         for (account, visit) in self.store.visitors()? {
             let Some(record) = self.store.account(&account)? else { continue };
-            let last = record.last_logout.map_or(visit.seen, |logout| logout.max(visit.seen));
-            if now.since(last) > VISITOR_TTL {
-                let (departed, ticket) = self.store.remove_account(&account)?;
-                log::info!("{} was not here for long: what he left is removed", account.for_log());
-                round.ticket = round.ticket.max(Some(ticket));
-                round.forgotten.push((account, departed.farewells));
+            let seen = [record.last_login, record.last_logout].into_iter().flatten().fold(visit.seen, Timestamp::max);
+            if now.since(seen) > VISITOR_TTL {
+                gone.push(account);
             }
         }
-        Ok(())
+        Ok(gone)
     }
 
     fn warn_of_ends(&self, minute: u64, now: Timestamp) {

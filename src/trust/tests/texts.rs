@@ -35,7 +35,7 @@ impl Someone {
     }
 
     fn sign(&self, card: &Card, signers: &[&Signer]) -> SignedCard {
-        let openpgp = self.key.sign_text(card.to_text().as_bytes(), at(5)).unwrap();
+        let openpgp = self.key.sign_detached(card.to_text().as_bytes(), at(5)).unwrap();
         SignedCard::make(card.clone(), openpgp, signers, at(5))
     }
 
@@ -74,7 +74,7 @@ fn a_card_is_accepted_with_all_its_signatures_and_no_other_way() {
     assert_eq!(judge(&someone.signed(), &other.key.ring().unwrap(), None), Err(CardRefusal::OtherKey));
     let unsigned = SignedCard::make(
         someone.card.clone(),
-        other.key.sign_text(b"x", at(5)).unwrap(),
+        other.key.sign_detached(b"x", at(5)).unwrap(),
         &[&vote, &log, &recovery],
         at(5),
     );
