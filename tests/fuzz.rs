@@ -1,6 +1,6 @@
 //! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
-//! parser, telephone numbers, registration forms, roster and block lists, configuration, other nodes' cards and addresses.
-//! parser, telephone numbers, registration forms, roster and block lists, configuration, text messages, modems.
+//! parser, telephone numbers, registration forms, roster and block lists, configuration, uploads, other nodes' cards and addresses,
+//! text messages, modems.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
 //! and input), no memory beyond the limits. A fault's input belongs into the corpus; every run begins with that.
@@ -17,6 +17,8 @@ mod hostile_modem;
 mod hostile_stream;
 #[path = "support/hostile_trust.rs"]
 mod hostile_trust;
+#[path = "support/hostile_upload.rs"]
+mod hostile_upload;
 #[path = "support/hostile_words.rs"]
 mod hostile_words;
 #[path = "support/keys.rs"]
@@ -48,8 +50,7 @@ type Target = fn(&mut Random, &[u8]) -> bool;
 ///
 /// The shares go by cost: a ring costs forty times what a stanza costs, for signatures are verified.
 const TARGETS: &[(&str, u64, u64, Target)] = &[
-    ("xml", 320, 100, hostile_words::framer),
-    ("stream", 285, 20, hostile_stream::stream),
+    ("xml", 200, 100, hostile_words::framer),
     ("stream", 300, 20, hostile_stream::stream),
     ("ring", 40, 50, ring),
     ("certificate", 40, 20, certificate),
@@ -63,6 +64,7 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("introduction", 5, 20, hostile_trust::introduction),
     ("pdu", 100, 50, hostile_modem::pdu),
     ("modem", 3, 50, hostile_modem::modem),
+    ("upload", 20, 20, hostile_upload::upload),
 ];
 
 #[test]

@@ -59,6 +59,13 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
         ("limits.unauthenticated_per_address_max = 300", "limits.unauthenticated_per_address_max = 300: more than limits.unauthenticated_max, which is for all together (remedy: a smaller number)".to_owned()),
+        ("web.listen = []", "web.listen = []: nobody could connect (remedy: e.g. [\"[::]:5280\"], or web.enabled = false)".to_owned()),
+        ("web = {reverse_proxy = true, listen = [\"[::]:80\"]}", "web.listen = \"[::]:80\": without TLS nobody but the reverse proxy may connect here (remedy: an address of this machine alone, e.g. \"127.0.0.1:5280\")".to_owned()),
+        ("web.url = \"files.example.org\"", "web.url = \"files.example.org\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("web.url = \"http://a.example\"", "web.url = \"http://a.example\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("web.url = \"https://a.example/?a&b\"", "web.url = \"https://a.example/?a&b\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("upload.file_mib_max = 0", "upload.file_mib_max = 0: out of range (remedy: a number from 1 to 65536)".to_owned()),
+        ("upload.quota_mib = 19", "upload.quota_mib = 19: less than one file may have (remedy: upload.file_mib_max, or several times that)".to_owned()),
         ("archive.days = 3651", "archive.days = 3651: out of range (remedy: a number from 0 to 3650)".to_owned()),
         ("domain = \"b.example\"", "this is not TOML: duplicate key (remedy: texts stand in \"quotes\", lists in [brackets])".to_owned()),
     ] {
@@ -157,6 +164,12 @@ fn values_arrive_where_they_belong() {
         offline_days = 30
         resume_secs = 60
         unauthenticated_max = 16
+        [web]
+        reverse_proxy = true
+        url = "https://a.example/files/"
+        [upload]
+        file_mib_max = 200
+        days = 1
     "#;
     let config = parsed(text).unwrap();
     assert_eq!(config.domain.as_str(), "bücher.example");
@@ -181,6 +194,11 @@ fn values_arrive_where_they_belong() {
     let modem = &config.sms.modem;
     assert_eq!((modem.device.as_deref(), modem.country), (Some(Path::new("/dev/ttyS0")), Some(39)));
     assert_eq!(modem.power_cycle_command.as_deref().map(<[String]>::len), Some(3));
+    assert!(config.web.reverse_proxy && config.web.listen.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(config.web.url.as_deref(), Some("https://a.example/files"));
+    // A file that may be larger than the default of the quota takes the quota along.
+    assert_eq!((config.upload.file_bytes_max, config.upload.quota_bytes), (200 << 20, 200 << 20));
+    assert_eq!(config.upload.ttl, Duration::from_secs(86_400));
     assert_eq!(config.warnings, []);
 }
 
@@ -196,6 +214,7 @@ fn the_defaults_are_a_whole_node_and_the_trial_keeps_to_loopback() {
     let addresses: Vec<_> = trial.c2s.listen.iter().chain(&trial.c2s.listen_tls).collect();
     assert_eq!(addresses.len(), 4);
     assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(trial.web.listen, ["127.0.0.1:5280".parse().unwrap(), "[::1]:5280".parse().unwrap()]);
 }
 
 #[test]
@@ -222,9 +241,13 @@ fn the_sample_shows_every_key_and_no_other() {
     let mut tables = vec![(String::new(), table)];
     while let Some((prefix, table)) = tables.pop() {
         for (key, value) in table {
+            let path = format!("{prefix}{key}");
             match value {
-                toml::Value::Table(section) => tables.push((format!("{prefix}{key}."), section)),
-                _ => shown.push(format!("{prefix}{key}")),
+                // A table that is a key itself has keys of the operator's.
+                toml::Value::Table(section) if !KEYS.iter().any(|key| key.path == path) => {
+                    tables.push((format!("{path}."), section));
+                }
+                _ => shown.push(path),
             }
         }
     }
@@ -239,8 +262,20 @@ fn the_sample_shows_the_defaults() {
     let text = sample_in_force().replace("domain = \"example.org\"", "domain = \"a.example\"");
     // Examples that cannot be defaults.
     let has_default = |line: &&str| {
-        let examples =
-            ["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins", "addresses", "pages"];
+        let examples = [
+            "certificate",
+            "key",
+            "terms_url",
+            "sender",
+            "brand_",
+            "contact",
+            "admins",
+            "addresses",
+            "pages",
+            "url",
+            "secret_files",
+            "gcm_",
+        ];
         let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
         !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))
     };
@@ -250,9 +285,13 @@ fn the_sample_shows_the_defaults() {
 
 #[test]
 fn examples_are_values_that_will_do() {
-    for key in
-        KEYS.iter().filter(|key| key.path != "domain" && !key.path.starts_with("tls.") && !key.path.ends_with("_file"))
-    {
+    // Files that are there, and keys that need each other.
+    let alone = |key: &&super::document::Key| {
+        !["domain", "components.secret_files"].contains(&key.path)
+            && !["tls.", "push."].iter().any(|section| key.path.starts_with(section))
+            && !key.path.ends_with("_file")
+    };
+    for key in KEYS.iter().filter(alone) {
         let outcome = parsed(&format!("domain = \"a.example\"\n{} = {}", key.path, key.example));
         assert!(outcome.is_ok(), "{}: {outcome:?}", key.path);
     }
@@ -307,4 +346,47 @@ fn a_file_that_is_not_there_is_a_problem_with_a_remedy() {
         report(&problems),
         "/nowhere/node.toml: the configuration cannot be read: No such file or directory (os error 2) (remedy: `kontalk-node sample-config` prints one)\n1 problem, nothing started."
     );
+}
+
+#[test]
+fn components_have_a_domain_and_a_secret_each() {
+    let dir = std::env::temp_dir().join(format!("kontalk-node-components-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    for (name, content) in [("good", "long enough\n"), ("short", "short\n"), ("empty", "")] {
+        fs::write(dir.join(name), content).unwrap();
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let parsed = |lines: &str| parse("node.toml", &dir, &format!("domain = \"a.example\"\n[components]\n{lines}\n"));
+    let config = parsed("[components.secret_files]\n\"Chat.a.example\" = \"good\"\n").unwrap();
+    assert_eq!(config.components.secret_files, [("chat.a.example".parse().unwrap(), dir.join("good"))]);
+    assert!(config.components.listen.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(config.warnings, []);
+    let open = parsed("listen = [\"[::]:5347\"]").unwrap();
+    assert!(open.warnings[0].to_string().contains("not encrypted"), "{:?}", open.warnings);
+    for (files, expected) in [
+        ("{ \"chat.a.example\" = \"short\" }", "its first line is shorter than 8 bytes"),
+        ("{ \"chat.a.example\" = \"empty\" }", "its first line is shorter than 8 bytes"),
+        ("{ \"chat.a.example\" = \"none\" }", "cannot be read"),
+        ("{ \"a.example\" = \"good\" }", "the node's own domain"),
+        ("{ \"x@a.example\" = \"good\" }", "x@a.example is no domain"),
+        ("{ \"b.example\" = \"good\", \"B.example\" = \"good\" }", "named twice"),
+        ("{ \"b.example\" = 1 }", "a text in quotes is wanted here"),
+        ("[\"b.example\"]", "a table of texts is wanted here"),
+    ] {
+        let problems = parsed(&format!("secret_files = {files}")).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].to_string().contains(expected), "{files}: {problems:?}");
+    }
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn kontalk_push_needs_a_gateway_and_a_sender() {
+    let (gateway, sender) = ("gcm_gateway = \"push.a.example\"\n", "gcm_sender_id = \"1234\"\n");
+    let config = parsed(&format!("domain = \"a.example\"\n[push]\n{gateway}{sender}")).unwrap();
+    let push = config.push.unwrap();
+    assert_eq!((push.gateway.as_str(), push.sender_id.as_str()), ("push.a.example", "1234"));
+    for (lines, missing) in [(gateway, "push.gcm_sender_id"), (sender, "push.gcm_gateway")] {
+        let problems = parsed(&format!("domain = \"a.example\"\n[push]\n{lines}")).unwrap_err();
+        assert_eq!(problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), [missing]);
+    }
 }

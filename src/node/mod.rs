@@ -7,11 +7,13 @@
 //! |---|---|---|
 //! | [`hub`] | events of connections and control, durable tickets of the store, its deadline | outboxes, store |
 //! | one per listener | connections | starts connections |
-//! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
+//! | one per connection (`c2s`, `component`) | its socket, its outbox | the hub's inbox |
 //! | [`control`] | commands of the operator | hub, store |
 //! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | [`trust`] | a minute | store, hub |
+//! | one per web listener | connections | connections of its own |
+//! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
 //!
 //! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
@@ -20,6 +22,8 @@
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
 pub mod accounts;
+mod component_port;
+mod components;
 mod connections;
 pub mod control;
 mod desk;
@@ -34,8 +38,10 @@ mod registration;
 mod signals;
 mod tokens;
 mod trust;
+mod web;
 mod worker;
 
+pub use component_port::SecretFault;
 pub use identity::{IdentityFault, read_server_key};
 pub use random::random_bytes;
 
@@ -57,6 +63,8 @@ use crate::pgp::ServerKey;
 use crate::router::{Now, Router};
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
+use component_port::ComponentHost;
+use components::Components;
 use connections::{Connections, Entrance};
 use control::ControlFault;
 use desk::Desk;
@@ -64,6 +72,7 @@ use host::NodeHost;
 use hub::Hub;
 use signals::Signal;
 use trust::Trust;
+use web::Website;
 use zeroize::Zeroizing;
 
 /// Why the node did not start, or did not end well.
@@ -77,6 +86,8 @@ pub enum NodeFault {
     StoreBroke(StoreError),
     /// The server key cannot be read or made.
     Identity(IdentityFault),
+    /// The secret of a component cannot be read.
+    ComponentSecret(SecretFault),
     /// The TLS certificate cannot be read or made.
     Certificate(CertificateFault),
     /// Addresses that cannot be listened on.
@@ -98,6 +109,7 @@ impl fmt::Display for NodeFault {
             NodeFault::Store(error) => error.fmt(f),
             NodeFault::StoreBroke(error) => error.fmt(f),
             NodeFault::Identity(fault) => fault.fmt(f),
+            NodeFault::ComponentSecret(fault) => fault.fmt(f),
             NodeFault::Certificate(fault) => fault.fmt(f),
             NodeFault::Listen(faults) => {
                 for (index, fault) in faults.iter().enumerate() {
@@ -168,11 +180,17 @@ async fn serve(
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
     let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
+    let (website, upload_clerk) = Website::open(config, &certificate)?;
+    let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
+    let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
+    let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
     let listening: Vec<String> = plain
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
+        .chain(website.iter().flat_map(Website::listening))
+        .chain(component_listeners.iter().map(|l| format!("listening for components on {}", l.local_addr())))
         .collect();
 
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
@@ -181,8 +199,9 @@ async fn serve(
     let modem = modem::start(executor, config, &store);
     let sender = registration::sender(config, modem.as_ref().map(|modem| &modem.modem));
     let parking = Arc::new(Mutex::new(Parking::default()));
-    let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
-    let (hub, inbox) = Hub::new(router, store.clone(), desk);
+    let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
+    desk.set_upload_clerk(upload_clerk);
+    let (hub, inbox) = Hub::new(router, store.clone(), desk, Components::new(secrets.keys().cloned()));
     let host = NodeHost::new(
         config,
         store.clone(),
@@ -212,9 +231,12 @@ async fn serve(
     let connections = Connections::new(executor, host, config);
     let entrances =
         connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
-    let entrances: Vec<smol::Task<()>> = entrances.collect();
+    let component_host = ComponentHost { domain: config.domain.clone(), secrets, inbox: inbox.clone() };
+    let components = component_port::open(executor, component_listeners, component_host, connections.alive());
+    let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let upkeep = trust.map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
+    let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;
     for line in &listening {
@@ -245,6 +267,7 @@ async fn serve(
     stop.or(hub_ended).await;
     log::info!("stopping");
     drop(entrances);
+    drop(website);
     drop(control);
     drop(housekeeping);
     drop(upkeep);

@@ -367,7 +367,7 @@ pub(super) fn forget_belongings<'a>(
 }
 
 /// Those whose keys begin with an account, but for farewells.
-fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 10] {
+fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 11] {
     [
         &trees.roster,
         &trees.requests,
@@ -379,6 +379,7 @@ fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 10] {
         &trees.archive,
         &trees.sessions,
         &trees.tokens,
+        &trees.push,
     ]
 }
 

@@ -27,6 +27,7 @@ mod expiry;
 mod offline;
 mod open;
 mod pubsub;
+mod push;
 mod record;
 mod roster;
 mod schema;

@@ -31,6 +31,7 @@
 //! | `visitors` | `ACCOUNT` | `Visit`: the account is somebody from another node |
 //! | `kill` | `DOMAIN 00 ACCOUNT` | empty; who has to go when the trust in a home ends |
 //! | `meta` | `clock_floor` | the latest time ever seen, milliseconds, 8 bytes |
+//! | `push` | `ACCOUNT 00 SERVICE 00 NODE` | how a device is woken (`push`) |
 //! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
 //! | `undiscoverable` | `ACCOUNT` | empty: strangers do not find it by its number |
@@ -38,7 +39,7 @@
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
 
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::stream::ClientId;
 use crate::trust::NodeDomain;
 
@@ -70,6 +71,7 @@ pub(super) struct Trees {
     pub(super) visitors: sled::Tree,
     pub(super) kill: sled::Tree,
     pub(super) meta: sled::Tree,
+    pub(super) push: sled::Tree,
     pub(super) inactive: sled::Tree,
     pub(super) undiscoverable: sled::Tree,
     pub(super) damaged: sled::Tree,
@@ -102,6 +104,7 @@ impl Trees {
             visitors: db.open_tree("visitors")?,
             kill: db.open_tree("kill")?,
             meta: db.open_tree("meta")?,
+            push: db.open_tree("push")?,
             inactive: db.open_tree("inactive")?,
             undiscoverable: db.open_tree("undiscoverable")?,
             damaged: db.open_tree("damaged")?,
@@ -145,6 +148,11 @@ pub(super) fn session_key(account: &BareJid, resource: &str, part: u16) -> Vec<u
 /// Key of the login tokens of one client of an account.
 pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
     joined(account, &client.0)
+}
+
+/// Key of a push registration; with an empty node, what all of the service begin with.
+pub(super) fn push_key(account: &BareJid, service: &Jid, node: &str) -> Vec<u8> {
+    joined(account, format!("{service}\0{node}").as_bytes())
 }
 
 /// What the keys of the items of one node begin with.

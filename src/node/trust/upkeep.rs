@@ -39,7 +39,7 @@ pub(in crate::node) async fn keep(trust: Arc<Trust>, certificate: Arc<OwnCertifi
         }
         trust.send_away(&inbox, farewells).await;
         for (account, home, end) in gone {
-            inbox.visitors_end(vec![account], trust_ended(&home, end)).await;
+            trust.end_visits(&inbox, vec![account], &home, end).await;
         }
         if !long_gone.is_empty() {
             inbox.send(Input::Expire(long_gone)).await;
@@ -56,11 +56,19 @@ impl Trust {
                 Ok(accounts) if accounts.is_empty() => {}
                 Ok(accounts) => {
                     log::debug!("trust: visitors of {home} must go: {}", end.as_str());
-                    inbox.visitors_end(accounts, trust_ended(&home, end)).await;
+                    self.end_visits(inbox, accounts, &home, end).await;
                 }
                 Err(error) => log::error!("trust: the visitors of {home} cannot be found: {error}"),
             }
         }
+    }
+
+    async fn end_visits(&self, inbox: &Inbox, accounts: Vec<BareJid>, home: &NodeDomain, end: End) {
+        // Nobody is woken for what he may not fetch.
+        if let Err(error) = self.store.forget_pushes(&accounts) {
+            log::warn!("trust: devices of visitors of {home} will be woken in vain: {error}");
+        }
+        inbox.visitors_end(accounts, trust_ended(home, end)).await;
     }
 
     /// What is due this minute; the first round is at start.

@@ -115,6 +115,14 @@ fn a_visitor_has_an_address_until_he_is_forgotten_or_at_home() {
     assert_eq!(store.ring(&[1; 20]).unwrap(), None);
     assert_eq!(store.ring(&[2; 20]).unwrap().as_deref(), Some(b"other ring".as_slice()));
 
+    // When he must go, nobody wakes his devices.
+    let service = jid("push.example").into();
+    let registration =
+        crate::push::Registration { service, node: "n".to_owned(), resource: "r".to_owned(), options: None };
+    store.save_push(address, &registration, false).unwrap();
+    store.forget_pushes(std::slice::from_ref(address)).unwrap();
+    assert_eq!(store.pushes(address).unwrap(), []);
+
     // The same key from another home: the index follows.
     store.admit_visitor(&visitor("c.example", 2), b"other ring", at(40)).unwrap();
     assert_eq!(store.visitors_of(&anna.home).unwrap(), []);
