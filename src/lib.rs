@@ -31,7 +31,7 @@
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
 //! | | [`component`] | one component: a task around its stream | words router net c2s |
-//! | assembly | [`config`] | file to typed configuration, all problems at once | words trust |
+//! | assembly | [`config`] | file to typed configuration, all problems at once | words sms trust |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //! | documentation | [`chapters`] | what does not fit to one room | |
 //!
@@ -131,9 +131,10 @@
 //!
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3986 (URLs), RFC 6266 (names of downloads),
 //! RFC 6415 (host-meta), RFC 9112 (HTTP/1.1), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410 (certificates and keys in
-//! DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 5890
-//! (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and RFC 9497 (keys on ristretto255), XEP-0122 (a form's open
-//! list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
+//! DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
+//! RFC 6901 and RFC 7617 (providers of text messages), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and
+//! RFC 9497 (keys on ristretto255), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash
+//! functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;

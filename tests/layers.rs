@@ -32,7 +32,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "c2s", "words stream router net"),
     ("edges", "web", "words upload net"),
     ("edges", "component", "words router net c2s"),
-    ("assembly", "config", "words trust"),
+    ("assembly", "config", "words sms trust"),
     ("assembly", "node", "all"),
     ("documentation", "chapters", ""),
 ];
@@ -56,6 +56,7 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("curve25519_dalek", &["trust"]),
     ("bip39", &["trust"]),
     ("toml", &["config"]),
+    ("ureq", &["sms"]),
     ("argh", &["command"]),
     ("getrandom", &["node"]),
 ];

@@ -391,6 +391,13 @@ fn the_recovery_words_are_shown_once_and_are_nowhere() {
     assert_eq!(later.reach().seq, 2);
     assert_ne!(later.reach().tls, reach.reach().tls);
 
+    // Whoever asks gets the same.
+    node.add_account("bob");
+    let mut bob = Client::online(&node, "bob", "phone");
+    let asked = bob.ask("get", Some(DOMAIN), &format!("<introduction xmlns='{}'/>", ns::KONTALK_NET)).unwrap().unwrap();
+    let told = base64::Engine::decode(&base64::engine::general_purpose::STANDARD, asked.text()).unwrap();
+    assert_eq!(String::from_utf8(told).unwrap().trim_end(), text.trim_end());
+
     // Another node takes it.
     let other = Node::start(NodeOptions::default());
     assert!(

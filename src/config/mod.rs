@@ -10,6 +10,7 @@ mod check;
 mod document;
 mod modem;
 mod problem;
+mod providers;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -24,6 +25,7 @@ use log::LevelFilter;
 
 use crate::jid::BareJid;
 use crate::limits;
+use crate::sms::http;
 use crate::trust::Endpoint;
 
 pub use modem::Modem;
@@ -139,7 +141,7 @@ impl Config {
                 codes_per_day_max: 2000,
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
-            sms: Sms { via: SmsVia::Terminal, modem: Modem::default() },
+            sms: Sms { via: SmsVia::Terminal, modem: Modem::default(), http: Vec::new() },
             trust: Trust::default(),
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
@@ -234,15 +236,19 @@ pub struct Sms {
     pub via: SmsVia,
     /// `[sms.modem]`
     pub modem: Modem,
+    /// `[sms.http.NAME]`: providers over HTTP, in the order of the file.
+    pub http: Vec<http::Settings>,
 }
 
 /// A way to send codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SmsVia {
     /// Printed on the node's terminal, sent to nobody: for trials.
     Terminal,
     /// A modem at this machine, [`Sms::modem`].
     Modem,
+    /// By the provider of this name; it is in [`Sms::http`] and takes messages.
+    Provider(String),
 }
 
 /// Other nodes, and their users who visit.

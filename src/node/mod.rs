@@ -16,8 +16,9 @@
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
 //!
-//! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
-//! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
+//! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for the
+//! provider that codes go out by. A panic in a connection ends that connection; one in the hub ends the process, and whoever
+//! supervises it starts it again.
 //!
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
@@ -33,6 +34,7 @@ mod hub;
 mod identity;
 mod login;
 mod modem;
+mod provider;
 mod random;
 mod registration;
 mod signals;
@@ -61,6 +63,7 @@ use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::pgp::ServerKey;
 use crate::router::{Now, Router};
+use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
 use component_port::ComponentHost;
@@ -90,6 +93,8 @@ pub enum NodeFault {
     ComponentSecret(SecretFault),
     /// The TLS certificate cannot be read or made.
     Certificate(CertificateFault),
+    /// The provider of this name cannot be used.
+    Provider(String, BuildError),
     /// Addresses that cannot be listened on.
     Listen(Vec<BindError>),
     /// The control socket cannot be opened.
@@ -111,6 +116,7 @@ impl fmt::Display for NodeFault {
             NodeFault::Identity(fault) => fault.fmt(f),
             NodeFault::ComponentSecret(fault) => fault.fmt(f),
             NodeFault::Certificate(fault) => fault.fmt(f),
+            NodeFault::Provider(name, error) => write!(f, "codes cannot go out by sms.http.{name}: {error}"),
             NodeFault::Listen(faults) => {
                 for (index, fault) in faults.iter().enumerate() {
                     let separator = if index > 0 { "\n" } else { "" };
@@ -197,10 +203,11 @@ async fn serve(
     store.set_archive_ttl(config.archive.ttl);
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let modem = modem::start(executor, config, &store);
-    let sender = registration::sender(config, modem.as_ref().map(|modem| &modem.modem));
+    let sender = provider::sender(config, modem.as_ref().map(|modem| &modem.modem))?;
     let parking = Arc::new(Mutex::new(Parking::default()));
     let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     desk.set_upload_clerk(upload_clerk);
+    desk.set_trust(trust.clone());
     let (hub, inbox) = Hub::new(router, store.clone(), desk, Components::new(secrets.keys().cloned()));
     let host = NodeHost::new(
         config,
