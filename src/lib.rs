@@ -21,7 +21,8 @@
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub |
+//! | | [`federation`] | other servers: their streams, who they are, what waits for them | words router |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub federation |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
@@ -48,6 +49,8 @@
 //!
 //! | Specification | Support | Note |
 //! |---|---|---|
+//! | RFC 1035 | partly | questions about names, and what is believed of the answers |
+//! | RFC 2782 | yes | |
 //! | RFC 3921 | partly | session establishment, for old clients |
 //! | RFC 4422 | yes | EXTERNAL, its Appendix A |
 //! | RFC 4616 | yes | PLAIN |
@@ -55,9 +58,11 @@
 //! | RFC 5929 | partly | tls-server-end-point; tls-unique is not offered |
 //! | RFC 6120 | yes | streams, TLS, SASL, stanzas, between client and server; no federation yet |
 //! | RFC 6121 | yes | roster, presence, messages |
+//! | RFC 7590 | yes | no stream without TLS |
 //! | RFC 7622 | yes | addresses |
 //! | RFC 7677 | yes | SCRAM-SHA-256 |
 //! | RFC 8265 | yes | localparts, resourceparts, passwords |
+//! | RFC 8305 | partly | addresses take turns, with a head start each; both families are awaited |
 //! | RFC 9266 | yes | tls-exporter, with TLS 1.3 |
 //! | RFC 9580 | partly | v4 keys as Kontalk makes them |
 //! | XEP-0004 | partly | forms of registration and of nodes |
@@ -81,14 +86,18 @@
 //! | XEP-0157 | yes | the configured contact |
 //! | XEP-0160 | yes | |
 //! | XEP-0163 | yes | |
+//! | XEP-0178 | yes | |
 //! | XEP-0184 | yes | passed on and stored |
+//! | XEP-0185 | yes | |
 //! | XEP-0191 | yes | with Kontalk's silence towards the blocked |
 //! | XEP-0198 | yes | resumption, also after the node was started again in order |
 //! | XEP-0199 | yes | |
 //! | XEP-0202 | yes | |
 //! | XEP-0203 | yes | |
+//! | XEP-0220 | partly | when configured; one domain per stream |
 //! | XEP-0223 | yes | |
 //! | XEP-0280 | yes | |
+//! | XEP-0288 | yes | |
 //! | XEP-0292 | yes | as a node |
 //! | XEP-0297 | yes | inside carbons and the archive's results |
 //! | XEP-0308 | yes | passed on and archived |
@@ -114,7 +123,7 @@
 //! | XEP-0515 | yes | |
 //!
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
-//! (certificates and keys in DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
+//! (certificates and keys in DER), RFC 4343, RFC 5452 and RFC 7766 (names in DNS), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
 //! (language tags), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -123,6 +132,7 @@ pub mod archive;
 pub mod c2s;
 pub mod caps;
 pub mod config;
+pub mod federation;
 pub mod jid;
 pub mod limits;
 pub mod net;

@@ -253,6 +253,11 @@ impl Hub {
                 self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
             }
             Action::Remote(stanza) => self.refuse_remote(&stanza),
+            Action::RemoteKept(stanza, handover) => {
+                self.refuse_remote(&stanza);
+                self.follow_up.push_back(Event::HandedOver(vec![handover]));
+            }
+            Action::PeerAck { .. } => {}
             Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {
                 // An account that was removed took its sessions along.
                 Ok(()) | Err(StoreError::NoAccount) => {}

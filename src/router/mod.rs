@@ -25,6 +25,7 @@ mod kontalk;
 mod ledger;
 mod message;
 mod presence;
+mod remote;
 mod roster_iq;
 mod session;
 mod stamps;
@@ -36,6 +37,7 @@ mod tests;
 mod watchers;
 
 pub use kept::{KeptSession, KeptState};
+pub use message::{is_kept, is_trifle};
 pub use storage::{ArchiveScan, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 pub use watchers::Watcher;
 
@@ -50,11 +52,19 @@ use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition,
 use crate::xml::{Element, ns};
 use archive::Archiving;
 use ledger::{Debt, Ledger, WhenDurable};
-use session::{Cargo, Session, SessionId};
+use session::{Cargo, Session, SessionId, StreamManagement};
 
 /// Names one connection for as long as it lasts; the edges number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
+
+/// Names one stream with another server for as long as it lasts; the edges number them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
+
+/// Names a stanza that left for another domain and that its sender's debt is open for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct HandoverId(pub u64);
 
 /// The two clocks, read together by whoever calls.
 #[derive(Clone, Copy, Debug)]
@@ -144,6 +154,30 @@ pub enum Event {
     FromServer(Stanza),
     /// The same, once the store has made a ticket durable: an answer that is a promise.
     FromServerWhenDurable(Ticket, Stanza),
+    /// A stanza of another server, `from` its domain and `to` one of ours.
+    FromPeer {
+        /// The stream it came on.
+        link: LinkId,
+        /// The stanza.
+        stanza: Stanza,
+    },
+    /// A stanza of another server that its stream dealt with by itself: it counts as received, and the answer is routed.
+    PeerAnswered {
+        /// The stream it came on.
+        link: LinkId,
+        /// The answer, if there is one.
+        reply: Option<Stanza>,
+    },
+    /// Another server counts what it sends from now on. XEP-0198 §3.
+    PeerManaged(LinkId),
+    /// `<r/>` of another server. XEP-0198 §4.
+    PeerAckRequest(LinkId),
+    /// A stream with another server has ended.
+    PeerGone(LinkId),
+    /// Stanzas of [`Action::RemoteKept`] are safe: their peers have them, or their senders were answered.
+    HandedOver(Vec<HandoverId>),
+    /// The same, once the store has made a ticket durable.
+    HandedOverWhenDurable(Ticket, Vec<HandoverId>),
     /// An account is gone or has a new owner: end its sessions, tell these contacts. Its data is already removed.
     AccountEnded {
         /// The account.
@@ -254,6 +288,15 @@ pub enum Action {
     },
     /// A stanza for another domain.
     Remote(Stanza),
+    /// The same for one that its sender is owed: answer with [`Event::HandedOver`] when it is safe.
+    RemoteKept(Stanza, HandoverId),
+    /// Tell another server how many of its stanzas were handled. XEP-0198 §4.
+    PeerAck {
+        /// On this stream.
+        link: LinkId,
+        /// The count, modulo 2^32.
+        h: u32,
+    },
     /// The last session of an account has ended.
     WentOffline(BareJid),
 }
@@ -269,6 +312,12 @@ pub struct Router<S> {
     /// Sessions without a connection, by the moment they end.
     waiting: BTreeSet<(Instant, SessionId)>,
     next_session: u64,
+    /// Streams of other servers that count what they send.
+    links: HashMap<LinkId, SessionId>,
+    peers: HashMap<SessionId, (LinkId, StreamManagement)>,
+    /// What left for other servers and is not safe yet.
+    handovers: HashMap<HandoverId, Debt>,
+    next_handover: u64,
     now: Now,
     actions: Vec<Action>,
     /// The node stops.
@@ -301,6 +350,10 @@ impl<S: Storage> Router<S> {
             ledger: Ledger::default(),
             waiting: BTreeSet::new(),
             next_session: 0,
+            links: HashMap::new(),
+            peers: HashMap::new(),
+            handovers: HashMap::new(),
+            next_handover: 0,
             now,
             actions: Vec::new(),
             stopped: false,
@@ -332,6 +385,13 @@ impl<S: Storage> Router<S> {
             Event::FromServerWhenDurable(ticket, stanza) => {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
             }
+            Event::FromPeer { link, stanza } => self.stanza_from_peer(link, stanza),
+            Event::PeerAnswered { link, reply } => self.peer_answered(link, reply),
+            Event::PeerManaged(link) => self.peer_managed(link),
+            Event::PeerAckRequest(link) => self.peer_requests_ack(link),
+            Event::PeerGone(link) => self.peer_gone(link),
+            Event::HandedOver(handovers) => self.handed_over(&handovers, None),
+            Event::HandedOverWhenDurable(ticket, handovers) => self.handed_over(&handovers, Some(ticket)),
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
             Event::AvatarChanged { account, hash } => self.avatar_changed(&account, hash),
             Event::Tick => {}
@@ -377,8 +437,7 @@ impl<S: Storage> Router<S> {
             return;
         };
         if to.domainpart() != self.domain.domainpart() {
-            self.actions.push(Action::Remote(stanza));
-            return;
+            return self.route_remote(stanza, debt);
         }
         match stanza.kind() {
             Kind::Message(kind) => self.route_message(stanza, &to, kind, debt),

@@ -24,6 +24,7 @@ mod error;
 mod expiry;
 mod offline;
 mod open;
+mod outgoing;
 mod pubsub;
 mod record;
 mod roster;

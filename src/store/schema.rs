@@ -25,6 +25,7 @@
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
+//! | `outgoing` | number (8), part (2) | a part of a stanza on its way to another domain (`outgoing`) |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
@@ -53,6 +54,7 @@ pub(super) struct Trees {
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
     pub(super) inactive: sled::Tree,
+    pub(super) outgoing: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -76,6 +78,7 @@ impl Trees {
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
             inactive: db.open_tree("inactive")?,
+            outgoing: db.open_tree("outgoing")?,
             damaged: db.open_tree("damaged")?,
         })
     }
@@ -134,6 +137,11 @@ pub(super) fn item_key(prefix: &[u8], number: u64, part: u16) -> Vec<u8> {
 /// Key of an item's name, behind the prefix of its node.
 pub(super) fn item_id_key(prefix: &[u8], id: &str) -> Vec<u8> {
     [prefix, id.as_bytes()].concat()
+}
+
+/// Key of a part of a stanza on its way to another domain.
+pub(super) fn outgoing_key(number: u64, part: u16) -> Vec<u8> {
+    [number.to_be_bytes().as_slice(), part.to_be_bytes().as_slice()].concat()
 }
 
 /// Key of a part of a ring.

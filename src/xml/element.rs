@@ -139,6 +139,18 @@ impl Element {
             .collect()
     }
 
+    /// Moves this element and what is below it from one namespace to another; what is in a third stays there.
+    pub fn move_namespace(&mut self, from: &str, to: &'static str) {
+        if self.namespace == from {
+            self.namespace = Cow::Borrowed(to);
+        }
+        for node in &mut self.nodes {
+            if let Node::Element(child) = node {
+                child.move_namespace(from, to);
+            }
+        }
+    }
+
     /// Appends a child.
     pub fn push(&mut self, child: Element) {
         self.nodes.push(Node::Element(child));

@@ -5,6 +5,7 @@ mod archive;
 mod delivery;
 mod devices;
 mod extensions;
+mod peers;
 mod presence;
 mod random;
 mod restart;
@@ -179,6 +180,10 @@ struct Play {
     inboxes: HashMap<ConnectionId, Vec<String>>,
     served: Vec<Stanza>,
     remote: Vec<Stanza>,
+    /// What is owed for some of them.
+    handovers: Vec<HandoverId>,
+    /// What peers were told.
+    peer_acks: Vec<u32>,
     /// Report everything as written at once.
     sockets_drain: bool,
     next: u64,
@@ -195,6 +200,8 @@ impl Play {
             inboxes: HashMap::new(),
             served: Vec::new(),
             remote: Vec::new(),
+            handovers: Vec::new(),
+            peer_acks: Vec::new(),
             sockets_drain: true,
             next: 0,
         }
@@ -234,6 +241,11 @@ impl Play {
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
                     Action::Remote(stanza) => self.remote.push(stanza),
+                    Action::RemoteKept(stanza, handover) => {
+                        self.remote.push(stanza);
+                        self.handovers.push(handover);
+                    }
+                    Action::PeerAck { h, .. } => self.peer_acks.push(h),
                     Action::WentOffline(_) | Action::Reply(_) | Action::Arrived(_) | Action::NowSees { .. } => {}
                 }
             }

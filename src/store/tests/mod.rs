@@ -8,6 +8,7 @@ mod durability;
 mod expiry;
 mod measure;
 mod messages;
+mod outgoing;
 mod pubsub;
 mod rosters;
 mod tokens;
