@@ -26,6 +26,7 @@
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
+//! | | [`s2s`] | other servers: dial, accept, queues | words federation router net |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //!
@@ -56,7 +57,7 @@
 //! | RFC 4616 | yes | PLAIN |
 //! | RFC 5802 | yes | SCRAM-SHA-1 and its PLUS form |
 //! | RFC 5929 | partly | tls-server-end-point; tls-unique is not offered |
-//! | RFC 6120 | yes | streams, TLS, SASL, stanzas, between client and server; no federation yet |
+//! | RFC 6120 | yes | streams, TLS, SASL, stanzas, between client and server and between servers |
 //! | RFC 6121 | yes | roster, presence, messages |
 //! | RFC 7590 | yes | no stream without TLS |
 //! | RFC 7622 | yes | addresses |
@@ -90,7 +91,7 @@
 //! | XEP-0184 | yes | passed on and stored |
 //! | XEP-0185 | yes | |
 //! | XEP-0191 | yes | with Kontalk's silence towards the blocked |
-//! | XEP-0198 | yes | resumption, also after the node was started again in order |
+//! | XEP-0198 | yes | resumption, also after the node was started again in order; between servers acknowledgements alone |
 //! | XEP-0199 | yes | |
 //! | XEP-0202 | yes | |
 //! | XEP-0203 | yes | |
@@ -106,7 +107,7 @@
 //! | XEP-0334 | yes | |
 //! | XEP-0352 | yes | presence and events are held, chat states are dropped |
 //! | XEP-0359 | yes | |
-//! | XEP-0368 | partly | direct TLS for clients |
+//! | XEP-0368 | yes | |
 //! | XEP-0373 | partly | keys as nodes; the form of the server key's user id |
 //! | XEP-0384 | yes | as nodes, in its old and its new form |
 //! | XEP-0386 | partly | stream management, carbons and client state inline; messages that waited are still sent |
@@ -117,13 +118,15 @@
 //! | XEP-0440 | yes | |
 //! | XEP-0441 | yes | |
 //! | XEP-0444 | yes | passed on and archived |
+//! | XEP-0455 | no | announcements are files on the web, and no web pages are read for other servers yet |
 //! | XEP-0474 | yes | |
 //! | XEP-0484 | yes | for accounts with a password; no 0-RTT |
 //! | XEP-0490 | yes | as a node |
 //! | XEP-0515 | yes | |
 //!
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
-//! (certificates and keys in DER), RFC 4343, RFC 5452 and RFC 7766 (names in DNS), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
+//! (certificates and keys in DER), RFC 4343, RFC 5452 and RFC 7766 (names in DNS), RFC 4880 (OpenPGP before its present form),
+//! RFC 4985 (names of services in certificates), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
 //! (language tags), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -142,6 +145,7 @@ pub mod phone;
 pub mod pubsub;
 pub mod roster;
 pub mod router;
+pub mod s2s;
 pub mod services;
 pub mod sms;
 pub mod stanza;

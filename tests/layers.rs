@@ -27,6 +27,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "net", "limits"),
     ("edges", "sms", "phone"),
     ("edges", "c2s", "words stream router net"),
+    ("edges", "s2s", "words federation router net"),
     ("assembly", "config", "words"),
     ("assembly", "node", "all"),
 ];

@@ -101,7 +101,7 @@ mod tests {
         let mut state = 1u32;
         let mut random = |limit: u32| {
             state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            u32::try_from(u64::from(state >> 8) * u64::from(limit + 1) >> 24).unwrap()
+            u32::try_from((u64::from(state >> 8) * u64::from(limit + 1)) >> 24).unwrap()
         };
         let records = [record(1, 1, "a"), record(1, 3, "b")];
         let first = (0..4000).filter(|_| order_targets(records.to_vec(), 1, &mut random)[0].host == "b").count();

@@ -12,7 +12,8 @@ use crate::c2s::{Outbox, Outgoing};
 use crate::jid::BareJid;
 use crate::limits;
 use crate::roster::Removal;
-use crate::router::{Action, ConnectionId, Event, Router, Ticket};
+use crate::router::{Action, ConnectionId, Event, HandoverId, Router, Ticket};
+use crate::s2s::Outlet;
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
 
@@ -84,6 +85,8 @@ pub(super) struct Hub {
     durable: Option<Receiver<Ticket>>,
     outboxes: HashMap<ConnectionId, Outbox>,
     desk: Desk,
+    /// Where stanzas for other domains go, if the node federates.
+    outlet: Option<Outlet>,
     /// Events that actions led to; they come before the inbox.
     follow_up: VecDeque<Event>,
     actions: Vec<Action>,
@@ -97,12 +100,13 @@ enum Wake {
 }
 
 impl Hub {
-    pub(super) fn new(router: Router<Store>, store: Store, desk: Desk) -> (Hub, Inbox) {
+    pub(super) fn new(router: Router<Store>, store: Store, desk: Desk, outlet: Option<Outlet>) -> (Hub, Inbox) {
         let (sender, inbox) = bounded(limits::ROUTER_INBOX_MAX);
         let hub = Hub {
             router,
             durable: store.take_durable_events(),
             desk,
+            outlet,
             store,
             inbox,
             outboxes: HashMap::new(),
@@ -252,12 +256,13 @@ impl Hub {
                 let stanzas = self.desk.now_sees(&self.router, &viewer, &account);
                 self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
             }
-            Action::Remote(stanza) => self.refuse_remote(&stanza),
-            Action::RemoteKept(stanza, handover) => {
-                self.refuse_remote(&stanza);
-                self.follow_up.push_back(Event::HandedOver(vec![handover]));
+            Action::Remote(stanza) => self.send_remote(stanza, None),
+            Action::RemoteKept(stanza, handover) => self.send_remote(stanza, Some(handover)),
+            Action::PeerAck { link, h } => {
+                if let Some(outlet) = &self.outlet {
+                    outlet.acknowledge(link, h);
+                }
             }
-            Action::PeerAck { .. } => {}
             Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {
                 // An account that was removed took its sessions along.
                 Ok(()) | Err(StoreError::NoAccount) => {}
@@ -274,14 +279,29 @@ impl Hub {
         }
     }
 
-    /// There is no federation yet: the sender is told, once. Presence that spreads by itself is not answered.
-    fn refuse_remote(&mut self, stanza: &Stanza) {
+    /// A stanza for another domain. `handover`: its sender is owed its safety.
+    fn send_remote(&mut self, stanza: Stanza, handover: Option<HandoverId>) {
+        let refused = match &self.outlet {
+            Some(outlet) => outlet.send(stanza, handover).err().map(|refused| (*refused.stanza, refused.error)),
+            None => {
+                let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
+                Some((stanza, error))
+            }
+        };
+        if let Some((stanza, error)) = refused {
+            self.refuse_remote(&stanza, &error);
+            // The answer is all that its sender is owed.
+            self.follow_up.extend(handover.map(|handover| Event::HandedOver(vec![handover])));
+        }
+    }
+
+    /// The sender is told, once. Presence that spreads by itself is not answered.
+    fn refuse_remote(&mut self, stanza: &Stanza, error: &StanzaError) {
         let spread = matches!(
             stanza.kind(),
             Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe)
         );
-        let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
-        if let Some(reply) = stanza.error(&error).filter(|_| !spread) {
+        if let Some(reply) = stanza.error(error).filter(|_| !spread) {
             self.follow_up.push_back(Event::FromServer(reply));
         }
     }

@@ -8,6 +8,7 @@
 //! | [`hub`] | events of connections and control, durable tickets of the store, its deadline | outboxes, store |
 //! | one per listener | connections | starts connections |
 //! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
+//! | clerk and streams (`s2s`) | other servers, the queues to them | hub, store |
 //! | [`control`] | commands of the operator | hub, store |
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | [`expiry`] | six hours | hub, store |
@@ -26,6 +27,7 @@ mod host;
 mod hub;
 mod identity;
 mod login;
+mod peers;
 mod random;
 mod registration;
 mod signals;
@@ -50,6 +52,7 @@ use crate::account::Parking;
 use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::router::{Now, Router};
+use crate::s2s::{Federation, Outlet, Post, Start};
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
 use connections::{Connections, Entrance};
@@ -57,6 +60,7 @@ use control::ControlFault;
 use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
+use peers::PeerHost;
 use signals::Signal;
 
 /// Why the node did not start, or did not end well.
@@ -152,11 +156,22 @@ async fn serve(
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
     let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
+    let mut peer_listeners = Vec::new();
+    if config.s2s.enabled {
+        for (addresses, start) in [(&config.s2s.listen, Start::StartTls), (&config.s2s.listen_tls, Start::DirectTls)] {
+            let bound = net::bind(addresses).map_err(NodeFault::Listen)?;
+            peer_listeners.extend(bound.into_iter().map(|listener| (listener, start)));
+        }
+    }
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
     let listening: Vec<String> = plain
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
+        .chain(peer_listeners.iter().map(|(l, start)| {
+            let tls = if *start == Start::DirectTls { " with direct TLS" } else { "" };
+            format!("listening for other servers{tls} on {}", l.local_addr())
+        }))
         .collect();
 
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
@@ -165,7 +180,10 @@ async fn serve(
     let server_key = Arc::new(server_key);
     let parking = Arc::new(Mutex::new(Parking::default()));
     let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
-    let (hub, inbox) = Hub::new(router, store.clone(), desk);
+    let federation =
+        config.s2s.enabled.then(|| (Arc::new(Post::new(config.s2s.queue_age)), peers::settings(config, &store)));
+    let outlet = federation.as_ref().map(|(post, settings)| Outlet::new(post.clone(), settings.peers.clone()));
+    let (hub, inbox) = Hub::new(router, store.clone(), desk, outlet);
     let host =
         NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking);
     let host = Arc::new(host);
@@ -180,6 +198,14 @@ async fn serve(
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
+    let federation = match federation {
+        Some((post, settings)) => {
+            let host = PeerHost { certificate: certificate.clone(), inbox: inbox.clone(), store: store.clone() };
+            let outgoing = store.outgoing().map_err(NodeFault::StoreBroke)?;
+            Some(Federation::start(executor, post, Arc::new(host), settings, peer_listeners, outgoing))
+        }
+        None => None,
+    };
     inbox.farewells(&store).await;
     for line in &listening {
         say(announce, line);
@@ -215,6 +241,9 @@ async fn serve(
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
+    if let Some(federation) = federation {
+        federation.stop(PEERS_PATIENCE).await;
+    }
     drop(hub);
     smol::unblock(move || store.close()).await.map_err(NodeFault::StoreBroke)
 }
@@ -282,5 +311,7 @@ fn trial_greeting(config: &Config) -> String {
     )
 }
 
+/// How long streams with other servers may take to end in order; what they have not confirmed then is stored.
+const PEERS_PATIENCE: Duration = Duration::from_millis(1500);
 /// How long streams may take to end after `system-shutdown`.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);

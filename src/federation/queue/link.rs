@@ -43,7 +43,7 @@ pub enum Confirmation {
 
 #[derive(Debug)]
 pub(super) struct Link {
-    id: LinkId,
+    pub(super) id: LinkId,
     class: Class,
     /// How many stanzas had been sent when the peer began to count. XEP-0198 §3.
     counts_from: Option<u64>,
@@ -194,11 +194,11 @@ impl Queues {
     }
 
     /// The stream is over. What it did not confirm goes out again on the next one, in its old place. `random` spreads the next
-    /// attempt to dial.
-    pub fn detach(&mut self, id: LinkId, now: Instant, random: u32) {
-        let Some(pair) = self.links.remove(&id) else { return };
-        let Some(queue) = self.pairs.get_mut(&pair) else { return };
-        let Some(place) = queue.links.iter().position(|link| link.id == id) else { return };
+    /// attempt to dial. Gives its pair, if we could send on it.
+    pub fn detach(&mut self, id: LinkId, now: Instant, random: u32) -> Option<Pair> {
+        let pair = self.links.remove(&id)?;
+        let queue = self.pairs.get_mut(&pair)?;
+        let place = queue.links.iter().position(|link| link.id == id)?;
         let link = queue.links.remove(place);
         let mut requests = Vec::new();
         for item in link.unconfirmed.into_iter().rev() {
@@ -213,6 +213,7 @@ impl Queues {
                 .text("the stream to the other server broke before the answer came");
             self.give_up(&pair, item, error);
         }
+        Some(pair)
     }
 
     fn link_mut(&mut self, id: LinkId) -> Option<(Pair, &mut Link)> {

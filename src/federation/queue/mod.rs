@@ -114,8 +114,11 @@ pub struct Queues {
     pairs: HashMap<Pair, Queue>,
     links: HashMap<LinkId, Pair>,
     effects: VecDeque<Effect>,
-    /// Bytes of all stanzas, waiting and unconfirmed.
+    /// All stanzas, waiting and unconfirmed.
+    stanzas: usize,
+    /// Bytes of the same.
     bytes: usize,
+    was_quiet: bool,
     dials: usize,
     next_item: u64,
     age_max: Duration,
@@ -148,7 +151,9 @@ impl Queues {
             pairs: HashMap::new(),
             links: HashMap::new(),
             effects: VecDeque::new(),
+            stanzas: 0,
             bytes: 0,
+            was_quiet: true,
             dials: 0,
             next_item: 0,
             age_max,
@@ -156,10 +161,10 @@ impl Queues {
         }
     }
 
-    /// Takes a stanza for another domain; its addresses are both there.
+    /// Takes a stanza for another domain; its addresses are both there. Gives the pair whose queue it is in.
     ///
     /// Errors: [`Refused`] where there is no room.
-    pub fn push(&mut self, now: Now, stanza: Stanza, handover: Option<HandoverId>) -> Result<(), Refused> {
+    pub fn push(&mut self, now: Now, stanza: Stanza, handover: Option<HandoverId>) -> Result<Pair, Refused> {
         let (Some(own), Some(peer)) = (domain_of(stanza.from()), domain_of(stanza.to())) else {
             let error = StanzaError::new(StanzaCondition::BadRequest);
             return Err(Refused { stanza: Box::new(stanza), error });
@@ -178,8 +183,8 @@ impl Queues {
         self.next_item += 1;
         let cargo = Cargo::of(&stanza, handover.is_some());
         let item = Item::new(self.next_item, text.into(), cargo, now, handover);
-        self.append(pair, item, now.monotonic);
-        Ok(())
+        self.append(pair.clone(), item, now.monotonic);
+        Ok(pair)
     }
 
     /// What was under way when the node ended. Call it before anything is pushed.
@@ -200,7 +205,7 @@ impl Queues {
 
     /// How many stanzas wait or are unconfirmed.
     pub fn stanzas(&self) -> usize {
-        self.pairs.values().map(|queue| queue.stanzas).sum()
+        self.stanzas
     }
 
     /// Bytes of the same.
@@ -210,7 +215,7 @@ impl Queues {
 
     /// Is there nothing that time could change?
     pub fn is_quiet(&self) -> bool {
-        self.pairs.values().all(|queue| queue.stanzas == 0)
+        self.stanzas == 0
     }
 
     /// What is to be done, in order; once.
@@ -218,9 +223,15 @@ impl Queues {
         self.effects.drain(..).collect()
     }
 
-    /// Has something to be done?
-    pub fn has_effects(&self) -> bool {
-        !self.effects.is_empty()
+    /// Is there something to be done, or something waiting that time will change, since this was last asked?
+    pub fn wants_clerk(&mut self) -> bool {
+        let quiet = std::mem::replace(&mut self.was_quiet, self.stanzas == 0);
+        !self.effects.is_empty() || (quiet && self.stanzas > 0)
+    }
+
+    /// The stream that takes stanzas of this pair now.
+    pub fn sender(&self, pair: &Pair) -> Option<LinkId> {
+        Some(self.pairs.get(pair)?.links.first()?.id)
     }
 
     /// To be called every [`limits::S2S_TICK`] while anything waits: expires, stores, dials.
@@ -251,9 +262,14 @@ impl Queues {
         over.into_iter().for_each(|item| self.give_up(pair, item, fault.to_error()));
     }
 
-    /// The node stops: what must not be lost is to be stored, and nothing is dialled any more.
-    pub fn stop(&mut self) {
+    /// Nothing is taken and nothing is dialled any more.
+    pub fn close(&mut self) {
         self.stopped = true;
+    }
+
+    /// The node stops: what must not be lost is to be stored.
+    pub fn stop(&mut self) {
+        self.close();
         for (pair, queue) in &mut self.pairs {
             let unconfirmed = queue.links.iter_mut().flat_map(|link| &mut link.unconfirmed);
             for item in unconfirmed.chain(&mut queue.waiting).filter(|item| item.cargo == Cargo::Kept && !item.storing)
@@ -291,6 +307,7 @@ impl Queues {
     }
 
     fn append(&mut self, pair: Pair, item: Item, now: Instant) {
+        self.stanzas += 1;
         self.bytes += item.text.len();
         let queue = self.pairs.entry(pair.clone()).or_insert_with(Queue::new);
         queue.stanzas += 1;
@@ -355,6 +372,7 @@ impl Queues {
 
     /// An item is out of the queue for good.
     fn done(&mut self, pair: &Pair, item: Item) {
+        self.stanzas = self.stanzas.saturating_sub(1);
         self.bytes = self.bytes.saturating_sub(item.text.len());
         if let Some(queue) = self.pairs.get_mut(pair) {
             queue.stanzas = queue.stanzas.saturating_sub(1);

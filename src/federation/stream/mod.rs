@@ -274,7 +274,7 @@ impl PeerStream {
 
     /// Ends the stream if its deadline has come.
     pub fn handle_timeout(&mut self, now: Instant) {
-        if !self.deadline().is_some_and(|deadline| now >= deadline) {
+        if self.deadline().is_none_or(|deadline| now < deadline) {
             return;
         }
         if self.closing {

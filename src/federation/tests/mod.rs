@@ -10,7 +10,7 @@ use std::time::{Duration, Instant};
 use super::*;
 use crate::jid::BareJid;
 use crate::router::{HandoverId, LinkId, Now};
-use crate::stanza::{Stanza, StanzaCondition, StreamCondition, Timestamp};
+use crate::stanza::{Stanza, StanzaCondition, Timestamp};
 use crate::xml::{ns, parse_document};
 
 fn domain(name: &str) -> BareJid {
