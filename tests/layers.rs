@@ -19,6 +19,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "router", "words roster archive"),
     ("decisions", "pgp", "words"),
     ("decisions", "account", "words"),
+    ("decisions", "admin", "words"),
     ("decisions", "pubsub", "words"),
     ("decisions", "caps", "words"),
     ("decisions", "services", "words"),
@@ -30,6 +31,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "s2s", "words federation router net"),
     ("assembly", "config", "words"),
     ("assembly", "node", "all"),
+    ("documentation", "chapters", ""),
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.

@@ -16,7 +16,7 @@ use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
 use crate::phone::Code;
 use crate::sms::SmsSender;
 use crate::sms::terminal::TerminalSender;
-use crate::stanza::{Stanza, StanzaError, Timestamp};
+use crate::stanza::{Stanza, StanzaCondition, StanzaError, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::xml::Element;
 
@@ -74,6 +74,10 @@ impl Registrations {
     async fn phone(&self, peer: &Peer, form: &PhoneForm) -> Result<Element, StanzaError> {
         let now = Instant::now();
         self.registrar().admit(now, peer.address, form)?;
+        if self.store.is_disabled(&form.address).map_err(fault)? {
+            // A new key must not open what an administrator shut.
+            return Err(StanzaError::new(StanzaCondition::Forbidden).text("this account is disabled"));
+        }
         if !form.force && self.store.account(&form.address).map_err(fault)?.is_some() {
             return Err(self.registrar().conflict(form));
         }

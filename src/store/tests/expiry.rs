@@ -18,7 +18,7 @@ fn an_account_is_given_up_after_many_rounds_without_a_sign_of_life() {
     drop(store);
     store = scratch.open();
     assert_eq!(store.count_inactive(silent, 3).unwrap(), []);
-    assert_eq!(store.count_inactive(silent, 3).unwrap(), [romeo.clone()]);
+    assert_eq!(store.count_inactive(silent, 3).unwrap(), std::slice::from_ref(&romeo));
     assert!(store.account(&romeo).unwrap().is_some(), "removing is another decision");
     // A sign of life, and it all begins anew.
     assert_eq!(store.count_inactive(|_| false, 3).unwrap(), []);

@@ -4,6 +4,7 @@ mod accounts;
 mod archives;
 mod crash;
 mod damage;
+mod disabled;
 mod durability;
 mod expiry;
 mod measure;
