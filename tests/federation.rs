@@ -164,6 +164,8 @@ fn messages_outlive_restarts_of_either_side_and_a_kill() {
     world.verona.start_again();
     let mut romeo = world.romeo();
     romeo.say(BALTHASAR, &body("four"));
+    // The node has it, and has promised nothing yet.
+    romeo.roundtrip();
     world.verona.sigterm();
     world.mantua.start_again();
     world.verona.start_again();
