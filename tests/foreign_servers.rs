@@ -25,7 +25,7 @@ use name_server::NameServer;
 use support::body;
 use support::client::{Client, Connect};
 use support::node::{Node, NodeOptions};
-use support::stanzas::{refused, Refused};
+use support::stanzas::{Refused, refused};
 
 const VERONA: &str = "verona.example.net";
 const PADUA: &str = "padua.example.net";
@@ -198,43 +198,43 @@ fn denied_domains_are_refused(make: Make) {
 }
 
 #[test]
-fn prosody_with_certificates() {
+fn foreign_servers_prosody_with_certificates() {
     everything_works(&World::new(Make::Prosody, PLAIN), "by certificate");
 }
 
 #[test]
-fn prosody_with_dialback() {
+fn foreign_servers_prosody_with_dialback() {
     let setting = Setting { ours: Flaw::SelfSigned, theirs: Flaw::SelfSigned, dialback: true, more: "" };
     everything_works(&World::new(Make::Prosody, setting), "by dialback");
 }
 
 #[test]
-fn prosody_and_bad_certificates() {
+fn foreign_servers_prosody_and_bad_certificates() {
     bad_certificates_are_refused(Make::Prosody);
 }
 
 #[test]
-fn prosody_denied() {
+fn foreign_servers_prosody_denied() {
     denied_domains_are_refused(Make::Prosody);
 }
 
 #[test]
-fn ejabberd_with_certificates() {
+fn foreign_servers_ejabberd_with_certificates() {
     everything_works(&World::new(Make::Ejabberd, PLAIN), "by certificate");
 }
 
 #[test]
-fn ejabberd_with_dialback() {
+fn foreign_servers_ejabberd_with_dialback() {
     let setting = Setting { ours: Flaw::SelfSigned, theirs: Flaw::SelfSigned, dialback: true, more: "" };
     everything_works(&World::new(Make::Ejabberd, setting), "by dialback");
 }
 
 #[test]
-fn ejabberd_and_bad_certificates() {
+fn foreign_servers_ejabberd_and_bad_certificates() {
     bad_certificates_are_refused(Make::Ejabberd);
 }
 
 #[test]
-fn ejabberd_denied() {
+fn foreign_servers_ejabberd_denied() {
     denied_domains_are_refused(Make::Ejabberd);
 }

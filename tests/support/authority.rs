@@ -1,5 +1,7 @@
 //! A certificate authority of the test, and the certificates that servers show each other.
 
+#![allow(dead_code)] // Each test binary uses its own part of this.
+
 use rcgen::{BasicConstraints, CertificateParams, DnType, IsCa, Issuer, KeyPair};
 use time::{Duration, OffsetDateTime};
 

@@ -1,6 +1,8 @@
 //! Prosody and ejabberd as Debian has them, each with a directory, an address and a configuration of its own, run by whoever runs
 //! the tests and ended by its process id.
 
+#![allow(dead_code)] // Each test binary uses its own part of this.
+
 use std::io::{BufRead, BufReader};
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -70,7 +72,7 @@ impl Foreign {
                 command.env("EJABBERD_LOG_PATH", dir.join("ejabberd.log"));
                 command.env("ERL_INETRC", dir.join("inetrc"));
                 command.env("ERL_CRASH_DUMP", dir.join("crash.dump"));
-                command.env("ERL_LIBS", ERLANG_LIBRARIES);
+                command.env("ERL_LIBS", erlang_libraries());
                 command.env("HOME", &dir);
                 (command, format!("Start accepting TCP connections at {}:5269", wishes.ip))
             }
@@ -200,7 +202,19 @@ modules:
 fn inetrc(names: SocketAddr) -> String {
     let IpAddr::V4(ip) = names.ip() else { panic!("an IPv4 address") };
     let [a, b, c, d] = ip.octets();
-    format!("{{lookup, [dns]}}.\n{{nameserver, {{{a},{b},{c},{d}}}, {}}}.\n", names.port())
+    // Nothing of this machine's own.
+    format!(
+        "{{resolv_conf, \"\"}}.\n{{hosts_file, \"\"}}.\n{{lookup, [dns]}}.\n{{nameserver, {{{a},{b},{c},{d}}}, {}}}.\n",
+        names.port()
+    )
 }
 
-const ERLANG_LIBRARIES: &str = "/usr/lib/x86_64-linux-gnu";
+/// Where Debian puts ejabberd: a directory that is named for the machine.
+fn erlang_libraries() -> PathBuf {
+    let mut dirs = fs::read_dir("/usr/lib").expect("/usr/lib can be read").filter_map(Result::ok).map(|dir| dir.path());
+    let has_ejabberd = |dir: &PathBuf| {
+        let mut entries = fs::read_dir(dir).into_iter().flatten().filter_map(Result::ok);
+        entries.any(|entry| entry.file_name().to_string_lossy().starts_with("ejabberd-"))
+    };
+    dirs.find(has_ejabberd).expect("ejabberd is installed (remedy: apt-get install ejabberd)")
+}
