@@ -2,6 +2,7 @@
 
 mod account;
 mod key;
+mod modem;
 mod serve;
 mod status;
 
@@ -43,6 +44,7 @@ enum Subcommand {
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
+    Modem(modem::Modem),
     Version(Version),
 }
 
@@ -79,6 +81,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
+        Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Version(_)) => version(),
     }
 }

@@ -132,6 +132,29 @@ impl<'t> Document<'t> {
         Some(found)
     }
 
+    /// A table of texts whose keys are free: each with its name. What is no text is objected to and left out.
+    pub(super) fn table(&mut self, path: &str) -> Option<Vec<(String, Found<String>)>> {
+        let (key, value, span) = self.find(path)?;
+        let Some(table) = value.as_table() else {
+            let wrong = Found { value: (), key, span };
+            self.object(&wrong, "a table of texts is wanted here", &format!("e.g. {}", key.example));
+            return None;
+        };
+        let mut found = Vec::new();
+        let mut wrong = Vec::new();
+        for (name, value) in table {
+            let span = value.span();
+            match value.get_ref().as_str() {
+                Some(text) => found.push((name.get_ref().to_string(), Found { value: text.to_owned(), key, span })),
+                None => wrong.push(Found { value: (), key, span }),
+            }
+        }
+        for wrong in wrong {
+            self.object(&wrong, "a text in quotes is wanted here", &format!("e.g. {}", key.example));
+        }
+        Some(found)
+    }
+
     /// The key with whatever value, to object to a list as a whole.
     pub(super) fn whole(&self, path: &str) -> Option<Found<()>> {
         let (key, _, span) = self.find(path)?;

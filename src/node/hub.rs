@@ -9,12 +9,14 @@ use smol::future::FutureExt;
 use smol::lock::Semaphore;
 
 use super::clock;
+use super::components::{Components, Refused, Sent};
 use super::desk::{Desk, Job};
 use crate::c2s::{Outbox, Outgoing};
+use crate::component::Told;
 use crate::jid::BareJid;
 use crate::limits;
 use crate::roster::Removal;
-use crate::router::{Action, ConnectionId, Event, HandoverId, Router, Storage, Ticket};
+use crate::router::{Action, ConnectionId, Event, Receipt, Router, Storage, Ticket};
 use crate::s2s::Outlet;
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
@@ -26,6 +28,10 @@ pub(super) enum Input {
     Attach(ConnectionId, Outbox),
     /// Something for the router.
     Event(Event),
+    /// A component has shown its secret: may it serve its domain?
+    ComponentAttach { connection: ConnectionId, domain: BareJid, outbox: Outbox, answer: Sender<bool> },
+    /// What a component tells.
+    Component(ConnectionId, Told),
     /// These accounts are used no more, unless they are connected.
     Expire(Vec<BareJid>),
     /// How many sessions are there?
@@ -100,6 +106,7 @@ pub(super) struct Hub {
     jobs: Arc<Semaphore>,
     durable: Option<Receiver<Ticket>>,
     outboxes: HashMap<ConnectionId, Outbox>,
+    components: Components,
     desk: Desk,
     /// Where stanzas for other domains go, if the node federates.
     outlet: Option<Outlet>,
@@ -116,11 +123,18 @@ enum Wake {
 }
 
 impl Hub {
-    pub(super) fn new(router: Router<Store>, store: Store, desk: Desk, outlet: Option<Outlet>) -> (Hub, Inbox) {
+    pub(super) fn new(
+        router: Router<Store>,
+        store: Store,
+        desk: Desk,
+        components: Components,
+        outlet: Option<Outlet>,
+    ) -> (Hub, Inbox) {
         let (sender, inbox) = bounded(limits::ROUTER_INBOX_MAX);
         let hub = Hub {
             router,
             durable: store.take_durable_events(),
+            components,
             desk,
             outlet,
             store,
@@ -201,6 +215,12 @@ impl Hub {
                 }
                 self.handle(event);
             }
+            Input::ComponentAttach { connection, domain, outbox, answer } => {
+                let free = self.components.attach(connection, &domain, outbox);
+                self.desk.components = self.components.connected();
+                let _ = answer.try_send(free);
+            }
+            Input::Component(connection, told) => self.component_told(connection, told),
             Input::Expire(accounts) => accounts.iter().for_each(|account| self.expire(account)),
             Input::CountSessions(reply) => {
                 let _ = reply.try_send(self.router.sessions());
@@ -212,7 +232,26 @@ impl Hub {
                     let error = StreamError::new(StreamCondition::SystemShutdown);
                     let _ = outbox.push(Outgoing::Close(Some(error)));
                 }
+                self.components.shut_down();
                 let _ = done.try_send(());
+            }
+        }
+    }
+
+    fn component_told(&mut self, connection: ConnectionId, told: Told) {
+        match told {
+            Told::Stanza(stanza) => self.handle(Event::FromRemote(stanza)),
+            Told::Written(up_to) => {
+                for receipt in self.components.written(connection, up_to) {
+                    self.handle(Event::RemoteTaken(receipt));
+                }
+            }
+            Told::Gone => {
+                for lost in self.components.gone(connection) {
+                    self.refuse_remote(lost);
+                }
+                self.desk.components = self.components.connected();
+                self.handle(Event::Tick);
             }
         }
     }
@@ -247,6 +286,9 @@ impl Hub {
     fn handle(&mut self, event: Event) {
         self.follow_up.push_back(event);
         while let Some(event) = self.follow_up.pop_front() {
+            if matches!(event, Event::AccountEnded { .. }) {
+                self.desk.account_ended();
+            }
             let mut actions = std::mem::take(&mut self.actions);
             self.router.handle(clock(), event, &mut actions);
             for action in actions.drain(..) {
@@ -260,14 +302,18 @@ impl Hub {
         match action {
             Action::Send { connection, text, number } => self.put(connection, Outgoing::Text(text, number)),
             Action::Bound { connection, outcome } => {
-                if let Ok(bound) = &outcome
-                    && let Err(error) = self.store.note_login(bound.jid.bare(), clock().wall)
-                {
-                    log::warn!("a login is not noted: {error}");
+                if let Ok(bound) = &outcome {
+                    self.desk.device_seen(&bound.jid);
+                    if let Err(error) = self.store.note_login(bound.jid.bare(), clock().wall) {
+                        log::warn!("a login is not noted: {error}");
+                    }
                 }
                 self.put(connection, Outgoing::Bound(outcome));
             }
-            Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
+            Action::Resumed { connection, outcome } => {
+                outcome.iter().for_each(|resumed| self.desk.device_seen(&resumed.jid));
+                self.put(connection, Outgoing::Resumed(outcome));
+            }
             Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
             Action::Serve(request) => self.serve(&request),
             Action::Reply(answer) => {
@@ -282,12 +328,15 @@ impl Hub {
                 let stanzas = self.desk.now_sees(&self.router, &viewer, &account);
                 self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
             }
-            Action::Remote(stanza) => self.send_remote(stanza, None),
-            Action::RemoteKept(stanza, handover) => self.send_remote(stanza, Some(handover)),
             Action::PeerAck { link, h } => {
                 if let Some(outlet) = &self.outlet {
                     outlet.acknowledge(link, h);
                 }
+            }
+            Action::Remote(stanza, receipt) => self.send_remote(stanza, receipt),
+            Action::Unread { account, silent } => {
+                let pushes = self.desk.unread(&account, &silent, &self.router);
+                self.follow_up.extend(pushes.into_iter().map(Event::FromServer));
             }
             Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {
                 // An account that was removed took its sessions along.
@@ -337,31 +386,37 @@ impl Hub {
         }
     }
 
-    /// A stanza for another domain. `handover`: its sender is owed its safety.
-    fn send_remote(&mut self, stanza: Stanza, handover: Option<HandoverId>) {
-        let refused = match &self.outlet {
-            Some(outlet) => outlet.send(stanza, handover).err().map(|refused| (*refused.stanza, refused.error)),
-            None => {
-                let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
-                Some((stanza, error))
+    /// The one way out to other domains. Whoever takes a stanza on gives its receipt back when the other side has it, or when its
+    /// sender has been told that it has not.
+    fn send_remote(&mut self, stanza: Stanza, receipt: Option<Receipt>) {
+        match self.components.send(stanza, receipt) {
+            Sent::Taken => {}
+            Sent::Refused(refused) => self.refuse_remote(*refused),
+            Sent::NotOurs(stanza, receipt) => {
+                let refused = match &self.outlet {
+                    Some(outlet) => outlet.send(*stanza, receipt).err().map(|refused| (*refused.stanza, refused.error)),
+                    None => {
+                        let error = StanzaError::new(StanzaCondition::RemoteServerNotFound);
+                        Some((*stanza, error.text("this node does not federate")))
+                    }
+                };
+                if let Some((stanza, error)) = refused {
+                    self.refuse_remote(Refused { stanza, error, receipt });
+                }
             }
-        };
-        if let Some((stanza, error)) = refused {
-            self.refuse_remote(&stanza, &error);
-            // The answer is all that its sender is owed.
-            self.follow_up.extend(handover.map(|handover| Event::HandedOver(vec![handover])));
         }
     }
 
-    /// The sender is told, once. Presence that spreads by itself is not answered.
-    fn refuse_remote(&mut self, stanza: &Stanza, error: &StanzaError) {
+    /// The sender is told that a stanza for another domain does not get there. Presence that spreads by itself is not answered.
+    fn refuse_remote(&mut self, Refused { stanza, error, receipt }: Refused) {
         let spread = matches!(
             stanza.kind(),
             Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe)
         );
-        if let Some(reply) = stanza.error(error).filter(|_| !spread) {
+        if let Some(reply) = stanza.error(&error).filter(|_| !spread) {
             self.follow_up.push_back(Event::FromServer(reply));
         }
+        self.follow_up.extend(receipt.map(Event::RemoteTaken));
     }
 }
 

@@ -7,6 +7,7 @@ use super::login::lasting_secret;
 use super::random::random_bytes;
 use crate::config::Config;
 use crate::federation::{DialbackSecret, NoPins, Outgoing, OutgoingId, PeerConfig, Policy, Target};
+use crate::jid::BareJid;
 use crate::net::dns::Resolver;
 use crate::net::{OwnCertificate, ServerTls};
 use crate::router::{Event, Ticket};
@@ -46,8 +47,12 @@ impl Host for PeerHost {
     }
 }
 
-/// The rules and what they need.
-pub(super) fn settings(config: &Config, store: &Store) -> Settings {
+/// The rules and what they need. Components are domains of ours, too.
+pub(super) fn settings<'a>(
+    config: &'a Config,
+    store: &Store,
+    components: impl Iterator<Item = &'a BareJid>,
+) -> Settings {
     let s2s = &config.s2s;
     let target = |host: &crate::config::PeerHost| {
         let (ip, port) = (host.address.ip().to_string(), host.address.port());
@@ -55,7 +60,7 @@ pub(super) fn settings(config: &Config, store: &Store) -> Settings {
     };
     Settings {
         peers: PeerConfig {
-            served: vec![config.domain.clone()],
+            served: std::iter::once(&config.domain).chain(components).cloned().collect(),
             policy: Policy {
                 allow: s2s.allow.clone(),
                 deny: s2s.deny.clone(),

@@ -24,6 +24,7 @@ mod kept;
 mod kontalk;
 mod ledger;
 mod message;
+mod peers;
 mod presence;
 mod remote;
 mod roll;
@@ -35,10 +36,12 @@ mod stream_management;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod wake;
 mod watchers;
 
 pub use kept::{KeptSession, KeptState};
 pub use message::{is_kept, is_trifle};
+pub use remote::Receipt;
 pub use storage::{ArchiveScan, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 pub use watchers::Watcher;
 
@@ -53,6 +56,7 @@ use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition,
 use crate::xml::{Element, ns};
 use archive::Archiving;
 use ledger::{Debt, Ledger, WhenDurable};
+use remote::Abroad;
 use session::{Cargo, Session, SessionId, StreamManagement};
 
 /// Names one connection for as long as it lasts; the edges number them.
@@ -62,10 +66,6 @@ pub struct ConnectionId(pub u64);
 /// Names one stream with another server for as long as it lasts; the edges number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct LinkId(pub u64);
-
-/// Names a stanza that left for another domain and that its sender's debt is open for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct HandoverId(pub u64);
 
 /// The two clocks, read together by whoever calls.
 #[derive(Clone, Copy, Debug)]
@@ -151,6 +151,10 @@ pub enum Event {
     Overflowed(ConnectionId),
     /// The store has made all writes up to this ticket durable.
     Durable(Ticket),
+    /// A stanza of another domain; its edge has checked that `from` is there.
+    FromRemote(Stanza),
+    /// Another domain has what [`Action::Remote`] gave out, or its sender has been told that it has not.
+    RemoteTaken(Receipt),
     /// A stanza of the node itself (a service's reply, an announcement), `from` set, to be delivered.
     FromServer(Stanza),
     /// The same, once the store has made a ticket durable: an answer that is a promise.
@@ -175,10 +179,8 @@ pub enum Event {
     PeerAckRequest(LinkId),
     /// A stream with another server has ended.
     PeerGone(LinkId),
-    /// Stanzas of [`Action::RemoteKept`] are safe: their peers have them, or their senders were answered.
-    HandedOver(Vec<HandoverId>),
-    /// The same, once the store has made a ticket durable.
-    HandedOverWhenDurable(Ticket, Vec<HandoverId>),
+    /// The store has what [`Action::Remote`] gave out, and will have made it durable with this ticket.
+    RemoteStored(Ticket, Receipt),
     /// An account is gone or has a new owner: end its sessions, tell these contacts. Its data is already removed.
     AccountEnded {
         /// The account.
@@ -294,10 +296,8 @@ pub enum Action {
         /// Whom he sees.
         account: BareJid,
     },
-    /// A stanza for another domain.
-    Remote(Stanza),
-    /// The same for one that its sender is owed: answer with [`Event::HandedOver`] when it is safe.
-    RemoteKept(Stanza, HandoverId),
+    /// A stanza for another domain. The receipt, if there is one, is given back by [`Event::RemoteTaken`].
+    Remote(Stanza, Option<Receipt>),
     /// Tell another server how many of its stanzas were handled. XEP-0198 §4.
     PeerAck {
         /// On this stream.
@@ -307,6 +307,14 @@ pub enum Action {
     },
     /// The last session of an account has ended.
     WentOffline(BareJid),
+    /// A message waits for an account, that is worth waking its devices for (XEP-0357): those that are not connected, and those
+    /// that are and do not answer.
+    Unread {
+        /// Whose message it is.
+        account: BareJid,
+        /// The resources that do not answer.
+        silent: Vec<FullJid>,
+    },
 }
 
 /// All sessions and what is under way between them.
@@ -317,15 +325,13 @@ pub struct Router<S> {
     connections: HashMap<ConnectionId, SessionId>,
     accounts: HashMap<BareJid, Online>,
     ledger: Ledger,
+    abroad: Abroad,
     /// Sessions without a connection, by the moment they end.
     waiting: BTreeSet<(Instant, SessionId)>,
     next_session: u64,
     /// Streams of other servers that count what they send.
     links: HashMap<LinkId, SessionId>,
     peers: HashMap<SessionId, (LinkId, StreamManagement)>,
-    /// What left for other servers and is not safe yet.
-    handovers: HashMap<HandoverId, Debt>,
-    next_handover: u64,
     now: Now,
     actions: Vec<Action>,
     /// The node stops.
@@ -356,12 +362,11 @@ impl<S: Storage> Router<S> {
             connections: HashMap::new(),
             accounts: HashMap::new(),
             ledger: Ledger::default(),
+            abroad: Abroad::default(),
             waiting: BTreeSet::new(),
             next_session: 0,
             links: HashMap::new(),
             peers: HashMap::new(),
-            handovers: HashMap::new(),
-            next_handover: 0,
             now,
             actions: Vec::new(),
             stopped: false,
@@ -389,6 +394,8 @@ impl<S: Storage> Router<S> {
             Event::Lost(connection) => self.connection_lost(connection),
             Event::Overflowed(connection) => self.overflowed(connection),
             Event::Durable(ticket) => self.durable(ticket),
+            Event::FromRemote(stanza) => self.remote_stanza(stanza, None),
+            Event::RemoteTaken(receipt) => self.remote_taken(receipt),
             Event::FromServer(stanza) => self.route(stanza, None),
             Event::FromServerWhenDurable(ticket, stanza) => {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
@@ -398,8 +405,7 @@ impl<S: Storage> Router<S> {
             Event::PeerManaged(link) => self.peer_managed(link),
             Event::PeerAckRequest(link) => self.peer_requests_ack(link),
             Event::PeerGone(link) => self.peer_gone(link),
-            Event::HandedOver(handovers) => self.handed_over(&handovers, None),
-            Event::HandedOverWhenDurable(ticket, handovers) => self.handed_over(&handovers, Some(ticket)),
+            Event::RemoteStored(ticket, receipt) => self.remote_stored(ticket, receipt),
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
             Event::EndSessions { jid, error } => self.end_sessions(&jid, &error),
             Event::AvatarChanged { account, hash } => self.avatar_changed(&account, hash),
@@ -445,8 +451,9 @@ impl<S: Storage> Router<S> {
             log::error!("a stanza without an address reached the router's second half");
             return;
         };
-        if to.domainpart() != self.domain.domainpart() {
-            return self.route_remote(stanza, debt);
+        if !self.is_local(to.bare()) {
+            let receipt = self.receipt_for(&stanza, debt);
+            return self.actions.push(Action::Remote(stanza, receipt));
         }
         match stanza.kind() {
             Kind::Message(kind) => self.route_message(stanza, &to, kind, debt),

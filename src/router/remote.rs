@@ -1,117 +1,107 @@
-//! Other servers: what leaves for them and when it is safe, what comes from them and when they may be told so.
+//! Other domains: what leaves for them, and what comes from them. RFC 6120 §10.4, RFC 6121 §3, §4 and §8.
 //!
-//! A message of a client with stream management leaves as [`Action::RemoteKept`]; its sender's debt stays open until
-//! [`Event::HandedOver`] says that the peer has it, that it is on the disk, or that its sender was answered. So the promise of
-//! [`crate::router`] holds for messages to other domains too.
+//! How another domain is reached is not known here. What is for one goes out as [`Action::Remote`](super::Action::Remote), with a
+//! [`Receipt`] where a client of ours waits to hear that its message is safe. Who carries it gives the receipt back
+//! ([`Event::RemoteTaken`](super::Event::RemoteTaken)) when the other side has the stanza, or when an error that says it has not
+//! is on its way to the sender, whichever comes first; each receipt once.
 //!
-//! A peer that counts what it sends (XEP-0198) is owed the same as a client: it is told of a stanza only when that is safe.
+//! What comes from another domain has its sender checked already: a domain speaks for itself only. Something is owed for it where
+//! the stream that it came on counts (`peers`); otherwise it is treated as if one of ours had sent it.
+//!
+//! Limits: a receipt lives as long as what it belongs to waits in the carrier's bounded queue.
 
-use super::ledger::{Debt, WhenDurable};
-use super::session::{SessionId, StreamManagement};
-use super::stamps::forget_stanza_ids_of;
-use super::{Action, HandoverId, LinkId, Router, Storage, Ticket};
-use crate::stanza::{Kind, PresenceType, Stanza};
+use std::collections::HashMap;
 
 use super::carbons::strip_forged_copies;
-use super::message::is_kept;
+use super::ledger::{Debt, WhenDurable};
+use super::session::SessionId;
+use super::stamps::forget_stanza_ids_of;
+use super::{Router, Storage, Ticket};
+use crate::jid::{BareJid, Jid};
+use crate::stanza::{Kind, PresenceType, Stanza};
 
-impl<S: Storage> Router<S> {
-    /// A stanza for another domain.
-    pub(super) fn route_remote(&mut self, stanza: Stanza, debt: Option<Debt>) {
-        let Some(debt) = debt.filter(|_| must_not_be_lost(&stanza)) else {
-            return self.actions.push(Action::Remote(stanza));
-        };
-        self.owe(Some(debt));
-        self.next_handover += 1;
-        let handover = HandoverId(self.next_handover);
-        self.handovers.insert(handover, debt);
-        self.actions.push(Action::RemoteKept(stanza, handover));
+/// Names a stanza under way to another domain, that a client waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Receipt(pub u64);
+
+/// What is owed for stanzas that other domains have not taken yet.
+#[derive(Debug, Default)]
+pub(super) struct Abroad {
+    debts: HashMap<Receipt, Debt>,
+    next: u64,
+}
+
+impl Abroad {
+    fn open(&mut self, debt: Debt) -> Receipt {
+        self.next += 1;
+        let receipt = Receipt(self.next);
+        self.debts.insert(receipt, debt);
+        receipt
     }
 
-    /// Stanzas are safe: at once, or when a write is durable.
-    pub(super) fn handed_over(&mut self, handovers: &[HandoverId], when: Option<Ticket>) {
-        for handover in handovers {
-            let Some(debt) = self.handovers.remove(handover) else { continue };
-            match when {
-                None => self.settle(Some(debt)),
-                Some(ticket) => self.when_durable(ticket, WhenDurable::Settle(debt)),
-            }
-        }
-    }
-
-    /// A stanza of a peer, checked to be from its domain and for one of ours.
-    pub(super) fn stanza_from_peer(&mut self, link: LinkId, mut stanza: Stanza) {
-        let debt = self.receive_from_peer(link);
-        if matches!(stanza.kind(), Kind::Message(_)) {
-            self.forget_own_delay_stamps(&mut stanza);
-            strip_forged_copies(&mut stanza);
-            if let Some(account) = stanza.to().map(|to| to.bare().clone()) {
-                forget_stanza_ids_of(&mut stanza, &account);
-            }
-        }
-        self.route(stanza, debt);
-        self.settle(debt);
-    }
-
-    /// A stanza of a peer that its stream has dealt with: it counts as received.
-    pub(super) fn peer_answered(&mut self, link: LinkId, reply: Option<Stanza>) {
-        let debt = self.receive_from_peer(link);
-        if let Some(reply) = reply {
-            self.route(reply, None);
-        }
-        self.settle(debt);
-    }
-
-    /// The peer counts from now on. XEP-0198 §3.
-    pub(super) fn peer_managed(&mut self, link: LinkId) {
-        self.next_session += 1;
-        let id = SessionId(self.next_session);
-        self.links.insert(link, id);
-        self.peers.insert(id, (link, StreamManagement::new(None, std::time::Duration::ZERO)));
-    }
-
-    /// The stream is over; nobody can be told any more.
-    pub(super) fn peer_gone(&mut self, link: LinkId) {
-        if let Some(id) = self.links.remove(&link) {
-            self.peers.remove(&id);
-        }
-    }
-
-    /// `<r/>` of a peer.
-    pub(super) fn peer_requests_ack(&mut self, link: LinkId) {
-        let Some(id) = self.links.get(&link).copied() else { return };
-        let Some((_, sm)) = self.peers.get_mut(&id) else { return };
-        let first = sm.asked_at.map_or(sm.received, |(first, _)| first);
-        sm.asked_at = Some((first, sm.received));
-        self.answer_peer(id);
-    }
-
-    /// Answers a peer's `<r/>` once all that had been received by then is safe. XEP-0198 §4.
-    pub(super) fn answer_peer(&mut self, id: SessionId) {
-        let Some((link, sm)) = self.peers.get_mut(&id) else { return };
-        if let Some(h) = sm.due_answer() {
-            let link = *link;
-            self.actions.push(Action::PeerAck { link, h });
-        }
-    }
-
-    fn receive_from_peer(&mut self, link: LinkId) -> Option<Debt> {
-        let session = self.links.get(&link).copied()?;
-        let (_, sm) = self.peers.get_mut(&session)?;
-        sm.received = sm.received.wrapping_add(1);
-        sm.open.push_back(1);
-        Some(Debt { session, number: sm.received })
+    /// Does a session wait for anything?
+    pub(super) fn is_owed_to(&self, session: SessionId) -> bool {
+        self.debts.values().any(|debt| debt.session == session)
     }
 }
 
-/// Messages that are kept for whoever is not there, and what changes subscriptions.
-fn must_not_be_lost(stanza: &Stanza) -> bool {
-    match stanza.kind() {
-        Kind::Message(kind) => is_kept(stanza, kind),
-        Kind::Presence(kind) => matches!(
-            kind,
-            PresenceType::Subscribe | PresenceType::Subscribed | PresenceType::Unsubscribe | PresenceType::Unsubscribed
-        ),
-        Kind::Iq(_) => false,
+impl<S: Storage> Router<S> {
+    /// Is the address one of this domain's?
+    pub(super) fn is_local(&self, jid: &BareJid) -> bool {
+        jid.domainpart() == self.domain.domainpart()
+    }
+
+    /// A stanza leaves for another domain: what its sender is owed until it has been taken. An iq is answered in any case, and
+    /// presence that spreads is told again.
+    pub(super) fn receipt_for(&mut self, stanza: &Stanza, debt: Option<Debt>) -> Option<Receipt> {
+        let counts = !matches!(
+            stanza.kind(),
+            Kind::Iq(_) | Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe)
+        );
+        let debt = debt.filter(|_| counts)?;
+        self.owe(Some(debt));
+        Some(self.abroad.open(debt))
+    }
+
+    /// The other domain has a stanza, or its sender has been told that it has not.
+    pub(super) fn remote_taken(&mut self, receipt: Receipt) {
+        let debt = self.abroad.debts.remove(&receipt);
+        self.settle(debt);
+    }
+
+    /// The disk will have a stanza for another domain, and whoever carries it tries again after a restart.
+    pub(super) fn remote_stored(&mut self, ticket: Ticket, receipt: Receipt) {
+        if let Some(debt) = self.abroad.debts.remove(&receipt) {
+            self.when_durable(ticket, WhenDurable::Settle(debt));
+        }
+    }
+
+    /// A stanza of another domain. It may be for a third one: a gateway on this machine reaches the world through us.
+    pub(super) fn remote_stanza(&mut self, mut stanza: Stanza, debt: Option<Debt>) {
+        if stanza.from_bare().is_none_or(|from| self.is_local(from)) {
+            // RFC 6120 §8.1.2.2.
+            return log::error!("a stanza from outside in our own name passed its edge; it was dropped");
+        }
+        if stanza.to().is_none() {
+            stanza.set_to(Some(Jid::Bare(self.domain.clone())));
+        }
+        self.forget_own_delay_stamps(&mut stanza);
+        strip_forged_copies(&mut stanza);
+        if let Some(account) = stanza.to().map(|to| to.bare().clone()) {
+            forget_stanza_ids_of(&mut stanza, &account);
+        }
+        self.route(stanza, debt);
+    }
+
+    /// RFC 6121 §3.1.2: a request that another domain has not answered may have been lost, and is made again when the account's
+    /// first resource comes.
+    pub(super) fn request_again(&mut self, account: &BareJid, contact: &BareJid) {
+        let receives = |id: &SessionId| self.sessions.get(id).is_some_and(|session| session.presence.is_some());
+        let available = self.accounts.get(account).map_or(0, |o| o.sessions.iter().filter(|id| receives(id)).count());
+        if available == 1 {
+            let (from, to) = (Some(Jid::Bare(account.clone())), Some(Jid::Bare(contact.clone())));
+            let kind = Kind::Presence(PresenceType::Subscribe);
+            self.route(Stanza::build(kind, from, to, Some("subscribe-again")), None);
+        }
     }
 }

@@ -8,7 +8,7 @@ use smol::future::FutureExt;
 use super::Federation;
 use crate::federation::{Effect, OutgoingId};
 use crate::limits;
-use crate::router::{Event, HandoverId, Now};
+use crate::router::{Event, Now};
 use crate::stanza::Timestamp;
 
 impl Federation {
@@ -39,29 +39,25 @@ impl Federation {
 
     pub(super) async fn perform(&self, effects: Vec<Effect>) {
         let host = &self.inner.host;
-        let mut safe: Vec<HandoverId> = Vec::new();
         let mut forgotten: Vec<OutgoingId> = Vec::new();
         for effect in effects {
             match effect {
                 Effect::Dial(pair) => self.dial(pair),
-                Effect::HandedOver(handover) => safe.push(handover),
+                Effect::Taken(receipt) => host.tell(Event::RemoteTaken(receipt)).await,
                 Effect::Forget(id) => forgotten.push(id),
                 Effect::Answer(stanza) => host.tell(Event::FromServer(stanza)).await,
                 Effect::Store(pair, number) => {
                     let Some(outgoing) = self.inner.post.to_store(&pair, number) else { continue };
                     let Some((id, ticket)) = host.keep(&outgoing) else { continue };
                     // No await in between: what was kept is known to be kept.
-                    if let Some(handover) = self.inner.post.stored(&pair, number, id) {
-                        host.tell(Event::HandedOverWhenDurable(ticket, vec![handover])).await;
+                    if let Some(receipt) = self.inner.post.stored(&pair, number, id) {
+                        host.tell(Event::RemoteStored(ticket, receipt)).await;
                     }
                 }
             }
         }
         if !forgotten.is_empty() {
             host.forget(&forgotten);
-        }
-        if !safe.is_empty() {
-            host.tell(Event::HandedOver(safe)).await;
         }
     }
 }

@@ -34,7 +34,7 @@ use crate::jid::BareJid;
 use crate::limits;
 use crate::net::dns::Resolver;
 use crate::net::{Authorities, ChainFault, Listener, Permits, ServerTls, Transport};
-use crate::router::{Event, HandoverId, LinkId, Ticket};
+use crate::router::{Event, LinkId, Receipt, Ticket};
 use crate::stanza::{Stanza, StanzaCondition, StanzaError};
 use clerk::clock;
 use dialler::{Dialled, Dialler};
@@ -125,7 +125,7 @@ impl Outlet {
     }
 
     /// Takes a stanza for another domain; gives it back, with the reason, if that is no peer or there is no room. Never waits.
-    pub fn send(&self, stanza: Stanza, handover: Option<HandoverId>) -> Result<(), Refused> {
+    pub fn send(&self, stanza: Stanza, receipt: Option<Receipt>) -> Result<(), Refused> {
         let refused = |stanza, error| Err(Refused { stanza: Box::new(stanza), error });
         let Some(peer) = stanza.to().and_then(|to| BareJid::domain(to.domainpart()).ok()) else {
             return refused(stanza, StanzaError::new(StanzaCondition::JidMalformed));
@@ -139,7 +139,7 @@ impl Outlet {
             let error = StanzaError::new(StanzaCondition::NotAllowed).text(refusal.to_string());
             return refused(stanza, error);
         }
-        self.post.send(clock(), stanza, handover)
+        self.post.send(clock(), stanza, receipt)
     }
 
     /// Tells a peer what was handled of what it sent. XEP-0198 §4.

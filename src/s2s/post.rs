@@ -12,7 +12,7 @@ use crate::federation::{
     Class, Confirmation, DialFault, Effect, Outgoing, OutgoingId, Pair, PingNumber, Queues, Refused, Sent,
 };
 use crate::jid::BareJid;
-use crate::router::{HandoverId, LinkId, Now};
+use crate::router::{LinkId, Now, Receipt};
 use crate::stanza::{Stanza, StreamError};
 
 /// What a stream's task is to do for others.
@@ -59,9 +59,9 @@ impl Post {
     }
 
     /// Takes a stanza for another domain.
-    pub(super) fn send(&self, now: Now, stanza: Stanza, handover: Option<HandoverId>) -> Result<(), Refused> {
+    pub(super) fn send(&self, now: Now, stanza: Stanza, receipt: Option<Receipt>) -> Result<(), Refused> {
         self.change(|shared| {
-            let pair = shared.queues.push(now, stanza, handover)?;
+            let pair = shared.queues.push(now, stanza, receipt)?;
             shared.wake_sender(&pair);
             Ok(())
         })
@@ -190,7 +190,7 @@ impl Post {
         self.lock().queues.to_store(pair, number)
     }
 
-    pub(super) fn stored(&self, pair: &Pair, number: u64, id: OutgoingId) -> Option<HandoverId> {
+    pub(super) fn stored(&self, pair: &Pair, number: u64, id: OutgoingId) -> Option<Receipt> {
         self.lock().queues.stored(pair, number, id)
     }
 

@@ -139,18 +139,6 @@ impl Element {
             .collect()
     }
 
-    /// Moves this element and what is below it from one namespace to another; what is in a third stays there.
-    pub fn move_namespace(&mut self, from: &str, to: &'static str) {
-        if self.namespace == from {
-            self.namespace = Cow::Borrowed(to);
-        }
-        for node in &mut self.nodes {
-            if let Node::Element(child) = node {
-                child.move_namespace(from, to);
-            }
-        }
-    }
-
     /// Appends a child.
     pub fn push(&mut self, child: Element) {
         self.nodes.push(Node::Element(child));
@@ -171,6 +159,19 @@ impl Element {
             Node::Element(element) => keep(element),
             Node::Text(_) => true,
         });
+    }
+
+    /// Moves this element and all that is in it from one namespace to another: stanzas of other kinds of streams are handled as
+    /// clients' are. RFC 6120 §4.8.3.
+    pub fn move_namespace(&mut self, from: &str, to: &'static str) {
+        if self.namespace == from {
+            self.namespace = Cow::Borrowed(to);
+        }
+        for node in &mut self.nodes {
+            if let Node::Element(child) = node {
+                child.move_namespace(from, to);
+            }
+        }
     }
 
     /// Builder: with an attribute.

@@ -142,12 +142,15 @@ pub fn roster(_: &mut Random, input: &[u8]) -> bool {
     let Some(stanza) = stanza(input) else { return false };
     let account: BareJid = "romeo@a.example".parse().unwrap();
     let facts = Facts {
+        components: Vec::new(),
+        kontalk_push: true,
         administrator: true,
         archive: true,
         caps: String::new(),
         domain: domain(),
         contact: Vec::new(),
         registration: true,
+        upload_bytes_max: Some(1000),
         now: Timestamp { millis: 1_700_000_000_000 },
     };
     for addressee in [Addressee::Domain, Addressee::OwnAccount, Addressee::Contact, Addressee::Stranger] {

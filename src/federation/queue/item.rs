@@ -6,8 +6,8 @@ use std::time::{Duration, Instant};
 
 use crate::federation::Pair;
 use crate::limits;
-use crate::router::{HandoverId, Now, is_kept, is_trifle};
-use crate::stanza::{Kind, PresenceType, Stanza, StanzaError, Timestamp, delay};
+use crate::router::{Now, Receipt, is_kept, is_trifle};
+use crate::stanza::{Kind, MessageType, PresenceType, Stanza, StanzaError, Timestamp, delay};
 use crate::xml::{Element, ns, parse_document};
 
 /// Names a stanza in the store that is on its way to another domain; ordered as they were stored.
@@ -50,9 +50,10 @@ pub(super) enum Cargo {
 }
 
 impl Cargo {
-    pub(super) fn of(stanza: &Stanza, owed: bool) -> Cargo {
+    pub(super) fn of(stanza: &Stanza) -> Cargo {
         match stanza.kind() {
-            _ if owed => Cargo::Kept,
+            // What is said in a room waits for the room as any message does.
+            Kind::Message(MessageType::Groupchat) if is_kept(stanza, MessageType::Chat) => Cargo::Kept,
             Kind::Message(kind) if is_kept(stanza, kind) => Cargo::Kept,
             Kind::Message(_) if is_trifle(stanza) => Cargo::Trifle,
             Kind::Presence(
@@ -84,7 +85,7 @@ pub(super) struct Item {
     pub(super) since: Instant,
     pub(super) stamp: Timestamp,
     /// What its sender waits for.
-    pub(super) handover: Option<HandoverId>,
+    pub(super) receipt: Option<Receipt>,
     /// The store's copy.
     pub(super) stored: Option<OutgoingId>,
     /// The store has it or was asked to.
@@ -98,9 +99,9 @@ impl fmt::Debug for Item {
 }
 
 impl Item {
-    pub(super) fn new(number: u64, text: Arc<str>, cargo: Cargo, now: Now, handover: Option<HandoverId>) -> Item {
+    pub(super) fn new(number: u64, text: Arc<str>, cargo: Cargo, now: Now, receipt: Option<Receipt>) -> Item {
         let (since, stamp) = (now.monotonic, now.wall);
-        Item { number, text, cargo, since, stamp, handover, stored: None, storing: false }
+        Item { number, text, cargo, since, stamp, receipt, stored: None, storing: false }
     }
 
     /// The error for its sender. RFC 6120 §8.3.1: none for errors and results; nobody cares for lost presence.

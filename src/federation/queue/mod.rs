@@ -25,7 +25,7 @@ use std::time::{Duration, Instant};
 use super::{Class, Pair, PeerFault, PingNumber};
 use crate::jid::BareJid;
 use crate::limits::{self, Backoff};
-use crate::router::{HandoverId, LinkId, Now};
+use crate::router::{LinkId, Now, Receipt};
 use crate::stanza::{Stanza, StanzaCondition, StanzaError};
 use item::{Cargo, Item};
 use link::Link;
@@ -90,7 +90,7 @@ pub enum Effect {
     /// Dial for this pair, and tell [`Queues::attach`] or [`Queues::dial_failed`].
     Dial(Pair),
     /// A stanza is safe.
-    HandedOver(HandoverId),
+    Taken(Receipt),
     /// Route this error to the sender of a stanza that could not be delivered.
     Answer(Stanza),
     /// Write the item to the store, if [`Queues::to_store`] still gives it.
@@ -122,6 +122,7 @@ pub struct Queues {
     dials: usize,
     next_item: u64,
     age_max: Duration,
+    closing: bool,
     stopped: bool,
 }
 
@@ -157,6 +158,7 @@ impl Queues {
             dials: 0,
             next_item: 0,
             age_max,
+            closing: false,
             stopped: false,
         }
     }
@@ -164,7 +166,7 @@ impl Queues {
     /// Takes a stanza for another domain; its addresses are both there. Gives the pair whose queue it is in.
     ///
     /// Errors: [`Refused`] where there is no room.
-    pub fn push(&mut self, now: Now, stanza: Stanza, handover: Option<HandoverId>) -> Result<Pair, Refused> {
+    pub fn push(&mut self, now: Now, stanza: Stanza, receipt: Option<Receipt>) -> Result<Pair, Refused> {
         let (Some(own), Some(peer)) = (domain_of(stanza.from()), domain_of(stanza.to())) else {
             let error = StanzaError::new(StanzaCondition::BadRequest);
             return Err(Refused { stanza: Box::new(stanza), error });
@@ -181,8 +183,12 @@ impl Queues {
             return Err(Refused { stanza: Box::new(stanza), error });
         }
         self.next_item += 1;
-        let cargo = Cargo::of(&stanza, handover.is_some());
-        let item = Item::new(self.next_item, text.into(), cargo, now, handover);
+        let cargo = Cargo::of(&stanza);
+        let mut item = Item::new(self.next_item, text.into(), cargo, now, receipt);
+        if self.closing && cargo == Cargo::Kept {
+            item.storing = true;
+            self.effects.push_back(Effect::Store(pair.clone(), item.number));
+        }
         self.append(pair.clone(), item, now.monotonic);
         Ok(pair)
     }
@@ -262,14 +268,14 @@ impl Queues {
         over.into_iter().for_each(|item| self.give_up(pair, item, fault.to_error()));
     }
 
-    /// Nothing is taken and nothing is dialled any more.
+    /// The node is about to stop: nothing is dialled any more, and what comes is to be stored at once.
     pub fn close(&mut self) {
-        self.stopped = true;
+        self.closing = true;
     }
 
-    /// The node stops: what must not be lost is to be stored.
+    /// The node stops: what must not be lost is to be stored, and nothing more is taken.
     pub fn stop(&mut self) {
-        self.close();
+        (self.closing, self.stopped) = (true, true);
         for (pair, queue) in &mut self.pairs {
             let unconfirmed = queue.links.iter_mut().flat_map(|link| &mut link.unconfirmed);
             for item in unconfirmed.chain(&mut queue.waiting).filter(|item| item.cargo == Cargo::Kept && !item.storing)
@@ -287,10 +293,10 @@ impl Queues {
     }
 
     /// The store has the item, and will say when it is durable. Gives what may be handed over then.
-    pub fn stored(&mut self, pair: &Pair, number: u64, id: OutgoingId) -> Option<HandoverId> {
+    pub fn stored(&mut self, pair: &Pair, number: u64, id: OutgoingId) -> Option<Receipt> {
         let item = self.pairs.get_mut(pair)?.items_mut().find(|item| item.number == number)?;
         item.stored = Some(id);
-        item.handover.take()
+        item.receipt.take()
     }
 
     fn has_room(&self, pair: &Pair, bytes: usize) -> bool {
@@ -324,7 +330,7 @@ impl Queues {
             queue.dial = Dial::Idle;
         }
         let wanted = queue.dial == Dial::Idle && queue.links.is_empty() && !queue.waiting.is_empty();
-        if wanted && !self.stopped && self.dials < limits::S2S_DIALS_MAX {
+        if wanted && !self.closing && self.dials < limits::S2S_DIALS_MAX {
             queue.dial = Dial::UnderWay;
             self.dials += 1;
             self.effects.push_back(Effect::Dial(pair.clone()));
@@ -351,14 +357,17 @@ impl Queues {
     fn store_overdue(&mut self, pair: &Pair, now: Instant) {
         let Some(queue) = self.pairs.get_mut(pair) else { return };
         let is_due = |item: &&mut Item| {
-            item.handover.is_some()
-                && !item.storing
-                && now.saturating_duration_since(item.since) >= limits::ACK_PATIENCE
+            item.receipt.is_some() && !item.storing && now.saturating_duration_since(item.since) >= limits::ACK_PATIENCE
         };
         let unconfirmed = queue.links.iter_mut().flat_map(|link| &mut link.unconfirmed);
         for item in unconfirmed.chain(&mut queue.waiting).filter(is_due) {
-            item.storing = true;
-            self.effects.push_back(Effect::Store(pair.clone(), item.number));
+            if item.cargo == Cargo::Kept {
+                item.storing = true;
+                self.effects.push_back(Effect::Store(pair.clone(), item.number));
+            } else {
+                // Nobody wants it on a disk: its sender need not wait for it.
+                self.effects.extend(item.receipt.take().map(Effect::Taken));
+            }
         }
     }
 
@@ -378,7 +387,7 @@ impl Queues {
             queue.stanzas = queue.stanzas.saturating_sub(1);
             queue.bytes = queue.bytes.saturating_sub(item.text.len());
         }
-        self.effects.extend(item.handover.map(Effect::HandedOver));
+        self.effects.extend(item.receipt.map(Effect::Taken));
         self.effects.extend(item.stored.map(Effect::Forget));
     }
 

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use super::*;
 use crate::jid::BareJid;
-use crate::router::{HandoverId, LinkId, Now};
+use crate::router::{LinkId, Now, Receipt};
 use crate::stanza::{Stanza, StanzaCondition, Timestamp};
 use crate::xml::{ns, parse_document};
 

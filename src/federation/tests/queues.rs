@@ -31,8 +31,8 @@ impl Play {
         play
     }
 
-    fn push(&mut self, stanza: Stanza, handover: Option<u64>) {
-        self.queues.push(self.now, stanza, handover.map(HandoverId)).unwrap();
+    fn push(&mut self, stanza: Stanza, receipt: Option<u64>) {
+        self.queues.push(self.now, stanza, receipt.map(Receipt)).unwrap();
     }
 
     fn pass(&mut self, time: Duration) -> Vec<Effect> {
@@ -64,17 +64,17 @@ fn answers(effects: &[Effect]) -> Vec<String> {
 }
 
 #[test]
-fn what_is_acknowledged_is_handed_over_in_order() {
+fn what_is_acknowledged_is_taken_in_order() {
     let mut play = Play::connected();
     (1..=3).for_each(|n| play.push(chat(&n.to_string()), Some(n)));
     assert_eq!(play.written(LINK), ["1", "2", "3", "ask"]);
     assert!(play.queues.acknowledged(LINK, 3));
-    assert_eq!(play.effects(), [1, 2].map(|n| Effect::HandedOver(HandoverId(n))));
+    assert_eq!(play.effects(), [1, 2].map(|n| Effect::Taken(Receipt(n))));
     // The same count again says nothing new.
     assert!(play.queues.acknowledged(LINK, 3));
     assert_eq!(play.written(LINK), [""; 0], "a question is open");
     assert!(play.queues.acknowledged(LINK, 4));
-    assert_eq!(play.effects(), [Effect::HandedOver(HandoverId(3))]);
+    assert_eq!(play.effects(), [Effect::Taken(Receipt(3))]);
     assert_eq!((play.queues.stanzas(), play.queues.bytes()), (0, 0));
     // More than was ever sent.
     assert!(!play.queues.acknowledged(LINK, 5));
@@ -93,7 +93,7 @@ fn a_broken_stream_is_sent_again_in_order_and_requests_come_back() {
     assert!(play.queues.acknowledged(LINK, 2));
     play.queues.detach(LINK, play.now.monotonic, 0);
     let effects = play.effects();
-    assert_eq!(effects[0], Effect::HandedOver(HandoverId(1)));
+    assert_eq!(effects[0], Effect::Taken(Receipt(1)));
     let told = answers(&effects);
     assert!(told.len() == 1 && told[0].contains("id='3'") && told[0].contains("remote-server-timeout"), "{told:?}");
     assert_eq!(play.pass(limits::S2S_RETRY_FIRST), [Effect::Dial(pair())]);
@@ -105,7 +105,7 @@ fn a_broken_stream_is_sent_again_in_order_and_requests_come_back() {
     play.queues.ponged(PingNumber { link: LinkId(2), sent: 2 }, &domain("c.example"));
     assert_eq!(play.effects(), [], "another domain cannot answer");
     play.queues.ponged(PingNumber { link: LinkId(2), sent: 2 }, &domain("b.example"));
-    assert_eq!(play.effects(), [2, 4].map(|n| Effect::HandedOver(HandoverId(n))));
+    assert_eq!(play.effects(), [2, 4].map(|n| Effect::Taken(Receipt(n))));
 }
 
 #[test]
@@ -119,7 +119,7 @@ fn a_stream_that_begins_to_count_late_counts_from_there() {
     assert_eq!(play.written(LINK), ["2", "ask"]);
     assert!(!play.queues.acknowledged(LINK, 2));
     assert!(play.queues.acknowledged(LINK, 1));
-    assert_eq!(play.effects(), [1, 2].map(|n| Effect::HandedOver(HandoverId(n))));
+    assert_eq!(play.effects(), [1, 2].map(|n| Effect::Taken(Receipt(n))));
 }
 
 #[test]
@@ -144,7 +144,7 @@ fn what_takes_long_is_stored_and_forgotten_when_it_is_confirmed() {
     let [Effect::Store(of, number)] = effects.as_slice() else { panic!("{effects:?}") };
     let outgoing = play.queues.to_store(of, *number).unwrap();
     assert_eq!((outgoing.pair, stanza(&outgoing.text).id()), (pair(), Some("1")));
-    assert_eq!(play.queues.stored(of, *number, OutgoingId(77)), Some(HandoverId(1)));
+    assert_eq!(play.queues.stored(of, *number, OutgoingId(77)), Some(Receipt(1)));
     assert_eq!(play.pass(limits::ACK_PATIENCE), [], "once");
     assert!(play.queues.acknowledged(LINK, 3));
     assert_eq!(play.effects(), [Effect::Forget(OutgoingId(77))]);
@@ -204,8 +204,8 @@ fn what_cannot_be_delivered_comes_back_once_and_errors_do_not() {
     assert_eq!(dials, 0);
     let told = answers(&all);
     assert_eq!(told.len(), 2, "{told:?}");
-    assert!(told[0].contains("id='3'") && told[1].contains("id='1'") && told[1].contains("remote-server-timeout"));
-    assert_eq!(all.iter().filter(|effect| **effect == Effect::HandedOver(HandoverId(1))).count(), 1);
+    assert!(told[0].contains("id='1'") && told[1].contains("id='3'") && told[1].contains("remote-server-timeout"));
+    assert_eq!(all.iter().filter(|effect| **effect == Effect::Taken(Receipt(1))).count(), 1);
     assert_eq!(play.queues.stanzas(), 0);
 }
 
@@ -227,7 +227,7 @@ fn dialling_waits_longer_each_time_and_gives_up_at_once_where_nobody_is() {
     play.queues.dial_failed(&pair(), &DialFault::NoSuchDomain, play.now.monotonic, u32::MAX);
     let effects = play.effects();
     assert!(answers(&effects)[0].contains("remote-server-not-found"));
-    assert!(effects.contains(&Effect::HandedOver(HandoverId(1))));
+    assert!(effects.contains(&Effect::Taken(Receipt(1))));
 }
 
 #[test]
@@ -257,7 +257,7 @@ fn a_silent_peer_is_dead_if_it_ever_answered() {
     assert_eq!(play.written(LINK), ["1", "ask"]);
     play.pass(limits::PING_TIMEOUT);
     assert_eq!(play.queues.look_at(LINK, play.now.monotonic), Confirmation::Fine);
-    assert!(play.effects().contains(&Effect::HandedOver(HandoverId(1))));
+    assert!(play.effects().contains(&Effect::Taken(Receipt(1))));
     play.pass(limits::S2S_IDLE);
     assert_eq!(play.queues.look_at(LINK, play.now.monotonic), Confirmation::Idle);
 }

@@ -36,7 +36,7 @@ struct World {
     order: Vec<u64>,
     came_back: BTreeSet<u64>,
     stored: BTreeMap<u64, u64>,
-    handed_over: BTreeSet<u64>,
+    taken: BTreeSet<u64>,
 }
 
 fn play(mut dice: Dice, seed: u64) {
@@ -47,7 +47,7 @@ fn play(mut dice: Dice, seed: u64) {
     for step in 0..3000 {
         if dice.below(3) == 0 && step < 2000 {
             sent += 1;
-            queues.push(now, chat(&sent.to_string()), Some(HandoverId(sent))).unwrap();
+            queues.push(now, chat(&sent.to_string()), Some(Receipt(sent))).unwrap();
         }
         let passed = Duration::from_millis(dice.below(400));
         now = Now { monotonic: now.monotonic + passed, wall: now.wall.plus(passed) };
@@ -89,8 +89,8 @@ fn play(mut dice: Dice, seed: u64) {
                     queues.attach(&of, LinkId(links), Class::Domain, counts, true, now.monotonic);
                     link = Some((LinkId(links), 0, counts));
                 }
-                Effect::HandedOver(HandoverId(number)) => {
-                    assert!(world.handed_over.insert(number), "seed {seed}: {number} twice");
+                Effect::Taken(Receipt(number)) => {
+                    assert!(world.taken.insert(number), "seed {seed}: {number} twice");
                     let safe = world.arrived.contains_key(&number) || world.came_back.contains(&number);
                     assert!(safe, "seed {seed}: {number} was promised and is nowhere");
                 }
@@ -101,8 +101,8 @@ fn play(mut dice: Dice, seed: u64) {
                     if let Some(outgoing) = queues.to_store(&of, item) {
                         let number: u64 = stanza(&outgoing.text).id().unwrap().parse().unwrap();
                         world.stored.insert(item, number);
-                        if let Some(HandoverId(number)) = queues.stored(&of, item, OutgoingId(item)) {
-                            assert!(world.handed_over.insert(number), "seed {seed}: {number} twice");
+                        if let Some(Receipt(number)) = queues.stored(&of, item, OutgoingId(item)) {
+                            assert!(world.taken.insert(number), "seed {seed}: {number} twice");
                         }
                     }
                 }

@@ -10,13 +10,14 @@ use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::lock::Semaphore;
 use smol::{Async, Executor, Timer};
 
-use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Status};
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, Status};
 use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
 use crate::node::hub::Inbox;
 use crate::node::worker::work;
 use crate::pgp::Fingerprint;
 use crate::router::Ticket;
+use crate::sms::modem::Modem;
 use crate::stanza::Timestamp;
 use crate::store::Store;
 
@@ -32,6 +33,7 @@ struct Office {
     inbox: Inbox,
     key: Fingerprint,
     begun: Instant,
+    modem: Option<Modem>,
 }
 
 impl Server {
@@ -42,8 +44,9 @@ impl Server {
         inbox: Inbox,
         key: Fingerprint,
         begun: Instant,
+        modem: Option<Modem>,
     ) -> Server {
-        Server { socket, office: Arc::new(Office { domain, store, inbox, key, begun }) }
+        Server { socket, office: Arc::new(Office { domain, store, inbox, key, begun, modem }) }
     }
 
     /// Serves until dropped.
@@ -110,6 +113,11 @@ impl Office {
                 self.change(&address, move |store, address| accounts::set_password(store, address, &password)).await
             }
             Request::AccountRemove { address } => self.remove(&address).await,
+            Request::ModemStatus => Ok(match &self.modem {
+                Some(modem) => Reply::Modem { modem: Box::new(modem.status()) },
+                None => no_modem(),
+            }),
+            Request::ModemUssd { code } => Ok(self.ussd(&code).await),
         };
         outcome.unwrap_or_else(|fault| Reply::Refused { reason: fault.to_string() })
     }
@@ -140,6 +148,14 @@ impl Office {
         Ok(Reply::Done)
     }
 
+    async fn ussd(&self, code: &Secret) -> Reply {
+        let Some(modem) = &self.modem else { return no_modem() };
+        match modem.ussd(code.as_str()).await {
+            Ok(text) => Reply::Ussd { text: Secret::new(text.as_str().to_owned()) },
+            Err(error) => Reply::Refused { reason: error.to_string() },
+        }
+    }
+
     fn address(&self, text: &str) -> Result<BareJid, AccountFault> {
         let address = text.parse().map_err(AccountFault::Address)?;
         accounts::check_address(&address, &self.domain)?;
@@ -163,9 +179,15 @@ impl Office {
             store_bytes: stats.bytes_on_disk,
             damaged_records: stats.damaged_records,
             store_broken: stats.broken,
+            modem: self.modem.as_ref().map(|modem| Box::new(modem.status())),
         })
     }
 }
 
-/// A command is short.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+fn no_modem() -> Reply {
+    let reason = "this node has no modem (remedy: via = \"modem\" in the section [sms] of its configuration)";
+    Reply::Refused { reason: reason.to_owned() }
+}
+
+/// A command is short; but a modem may be busy for a minute before it gets to one, and the network takes its time.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(150);

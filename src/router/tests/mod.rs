@@ -8,7 +8,9 @@ mod extensions;
 mod peers;
 mod presence;
 mod random;
+mod remote;
 mod restart;
+mod wake;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -180,10 +182,13 @@ struct Play {
     inboxes: HashMap<ConnectionId, Vec<String>>,
     served: Vec<Stanza>,
     remote: Vec<Stanza>,
-    /// What is owed for some of them.
-    handovers: Vec<HandoverId>,
     /// What peers were told.
     peer_acks: Vec<u32>,
+    /// For whom something waits, and who does not answer.
+    unread: Vec<String>,
+    /// Other domains take nothing until the test says so.
+    remote_slow: bool,
+    receipts: Vec<Receipt>,
     /// Report everything as written at once.
     sockets_drain: bool,
     next: u64,
@@ -200,8 +205,10 @@ impl Play {
             inboxes: HashMap::new(),
             served: Vec::new(),
             remote: Vec::new(),
-            handovers: Vec::new(),
             peer_acks: Vec::new(),
+            unread: Vec::new(),
+            remote_slow: false,
+            receipts: Vec::new(),
             sockets_drain: true,
             next: 0,
         }
@@ -240,12 +247,19 @@ impl Play {
                         }
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
-                    Action::Remote(stanza) => self.remote.push(stanza),
-                    Action::RemoteKept(stanza, handover) => {
-                        self.remote.push(stanza);
-                        self.handovers.push(handover);
-                    }
                     Action::PeerAck { h, .. } => self.peer_acks.push(h),
+                    Action::Remote(stanza, receipt) => {
+                        self.remote.push(stanza);
+                        match receipt {
+                            Some(receipt) if self.remote_slow => self.receipts.push(receipt),
+                            Some(receipt) => events.push(Event::RemoteTaken(receipt)),
+                            None => {}
+                        }
+                    }
+                    Action::Unread { account, silent } => {
+                        let silent: Vec<String> = silent.iter().map(|jid| jid.resource().to_owned()).collect();
+                        self.unread.push(format!("{} {}", account.localpart().unwrap_or_default(), silent.join(",")));
+                    }
                     Action::WentOffline(_) | Action::Reply(_) | Action::Arrived(_) | Action::NowSees { .. } => {}
                 }
             }

@@ -14,29 +14,32 @@ impl Play {
 #[test]
 fn a_message_for_another_domain_is_acknowledged_when_the_peer_has_it() {
     let mut play = Play::new();
+    play.remote_slow = true;
     let romeo = play.online_sm(ROMEO);
     play.says(romeo, ROMEO, &chat("nurse@b.example", "one"));
     play.tell(Event::AckRequest(romeo));
-    assert_eq!((play.remote.len(), play.handovers.len()), (1, 1));
+    assert_eq!((play.remote.len(), play.receipts.len()), (1, 1));
     assert!(play.take(romeo).is_empty(), "nothing may be promised yet");
-    let handovers = std::mem::take(&mut play.handovers);
-    play.tell(Event::HandedOver(handovers.clone()));
+    let receipt = play.receipts.remove(0);
+    play.tell(Event::RemoteTaken(receipt));
     assert_eq!(play.take(romeo), [ack(2)]);
-    play.tell(Event::HandedOver(handovers));
+    play.tell(Event::RemoteTaken(receipt));
     assert!(play.take(romeo).is_empty(), "twice is once");
 }
 
 #[test]
 fn a_message_for_a_slow_domain_is_acknowledged_when_it_is_on_the_disk() {
     let mut play = Play::new();
+    play.remote_slow = true;
     let romeo = play.online_sm(ROMEO);
     play.says(romeo, ROMEO, &chat("nurse@b.example", "one"));
     play.says(romeo, ROMEO, "<presence type='subscribe' to='nurse@b.example'/>");
     play.tell(Event::AckRequest(romeo));
-    assert_eq!(play.handovers.len(), 2);
+    assert_eq!(play.receipts.len(), 2);
     let ticket = play.router.storage.ticket();
-    let handovers = std::mem::take(&mut play.handovers);
-    play.tell(Event::HandedOverWhenDurable(ticket, handovers));
+    for receipt in std::mem::take(&mut play.receipts) {
+        play.tell(Event::RemoteStored(ticket, receipt));
+    }
     assert!(play.take(romeo).iter().all(|text| !text.starts_with("<a ")));
     play.disk_done();
     assert!(play.take(romeo).contains(&ack(3)));

@@ -11,6 +11,7 @@ mod measure;
 mod messages;
 mod outgoing;
 mod pubsub;
+mod push;
 mod rosters;
 mod tokens;
 
