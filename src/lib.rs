@@ -32,7 +32,7 @@
 //! | | [`s2s`] | other servers: dial, accept, queues | words federation router net |
 //! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
 //! | | [`component`] | one component: a task around its stream | words router net c2s |
-//! | assembly | [`config`] | file to typed configuration, all problems at once | words |
+//! | assembly | [`config`] | file to typed configuration, all problems at once | words sms |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //! | documentation | [`chapters`] | what does not fit to one room | |
 //!
@@ -142,7 +142,8 @@
 //! (host-meta), RFC 9112 (HTTP/1.1), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
 //! (certificates and keys in DER), RFC 4343, RFC 5452 and RFC 7766 (names in DNS), RFC 4880 (OpenPGP before its present form),
 //! RFC 4985 (names of services in certificates), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
-//! (language tags), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
+//! (language tags), RFC 6598, RFC 6901 and RFC 7617 (providers of text messages), XEP-0122 (a form's open list), XEP-0027 (signed
+//! announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;

@@ -1,5 +1,6 @@
 //! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
-//! parser, telephone numbers, registration forms, roster and block lists, configuration, uploads, text messages, modems.
+//! parser, telephone numbers, registration forms, roster and block lists, configuration, uploads, text messages, modems, reports of
+//! delivery.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
 //! and input), no memory beyond the limits. A fault's input belongs into the corpus; every run begins with that.
@@ -59,6 +60,7 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("pdu", 100, 50, hostile_modem::pdu),
     ("modem", 3, 50, hostile_modem::modem),
     ("upload", 20, 20, hostile_upload::upload),
+    ("receipt", 10, 50, hostile_words::receipt),
 ];
 
 #[test]

@@ -33,7 +33,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "s2s", "words federation router net"),
     ("edges", "web", "words upload net"),
     ("edges", "component", "words router net c2s"),
-    ("assembly", "config", "words"),
+    ("assembly", "config", "words sms"),
     ("assembly", "node", "all"),
     ("documentation", "chapters", ""),
 ];
@@ -49,12 +49,14 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("async_rustls", &["net"]),
     ("rcgen", &["net"]),
     ("simple_dns", &["net"]),
+    ("webpki_roots", &["net"]),
     ("hyper", &["web"]),
     ("smol_hyper", &["web"]),
     ("quick_xml", &["xml"]),
     ("sequoia_openpgp", &["pgp"]),
     ("x509_parser", &["net", "pgp"]),
     ("toml", &["config"]),
+    ("ureq", &["sms"]),
     ("argh", &["command"]),
     ("getrandom", &["node"]),
 ];

@@ -12,7 +12,8 @@ use crate::limits;
 use super::document::{Document, Found, Key};
 use super::modem::modem;
 use super::problem::Problem;
-use super::{C2s, Components, Config, KontalkPush, Limits, Registration, SmsVia, Throttle, TlsFiles, web};
+use super::providers::providers;
+use super::{C2s, Components, Config, KontalkPush, Limits, Registration, Sms, SmsVia, Throttle, TlsFiles, web};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -30,8 +31,9 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     super::s2s::s2s(document, base, &mut config);
     config.tls = tls(document, base);
     registration(document, &mut config.registration);
-    sms(document, &mut config.sms.via);
     modem(document, base, &mut config.sms.modem);
+    config.sms.http = providers(document, base);
+    sms(document, &mut config.sms);
     if let Some(found) = document.text("log.level") {
         match found.value.parse() {
             Ok(level) => config.log.level = level,
@@ -281,12 +283,21 @@ fn url(document: &mut Document<'_>, path: &str) -> Option<String> {
     }
 }
 
-fn sms(document: &mut Document<'_>, via: &mut SmsVia) {
+fn sms(document: &mut Document<'_>, sms: &mut Sms) {
     if let Some(found) = document.text("sms.via") {
-        match found.value.as_str() {
-            "terminal" => *via = SmsVia::Terminal,
-            "modem" => *via = SmsVia::Modem,
-            _ => document.object(&found, "there is no such way to send", "\"terminal\" or \"modem\""),
+        let provider = sms.http.iter().find(|provider| provider.name == found.value);
+        match (found.value.as_str(), provider) {
+            ("terminal", _) => sms.via = SmsVia::Terminal,
+            ("modem", _) => sms.via = SmsVia::Modem,
+            (_, Some(provider)) if provider.kind.makes_codes() => {
+                document.object(&found, "that provider makes codes itself and takes none", "another one");
+            }
+            (name, Some(_)) => sms.via = SmsVia::Provider(name.to_owned()),
+            (_, None) => document.object(
+                &found,
+                "there is no such way to send",
+                "\"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes",
+            ),
         }
     }
 }
@@ -458,6 +469,30 @@ pub(super) const KEYS: &[Key] = &[
         path: "sms.modem.power_cycle_command",
         example: "[\"uhubctl\", \"-l\", \"1-1\", \"-p\", \"2\", \"-a\", \"cycle\"]",
     },
+    Key { path: "sms.http.*.kind", example: "\"vonage-sms\"" },
+    Key { path: "sms.http.*.user", example: "\"abcd1234\"" },
+    Key { path: "sms.http.*.secret_file", example: "\"/etc/kontalk-node/provider.secret\"" },
+    Key { path: "sms.http.*.from", example: "\"Kontalk\"" },
+    Key { path: "sms.http.*.account", example: "\"AC0123456789abcdef0123456789abcdef\"" },
+    Key { path: "sms.http.*.redact", example: "true" },
+    Key { path: "sms.http.*.brand", example: "\"Kontalk\"" },
+    Key { path: "sms.http.*.service", example: "\"VA0123456789abcdef0123456789abcdef\"" },
+    Key { path: "sms.http.*.locale", example: "\"de\"" },
+    Key { path: "sms.http.*.url", example: "\"http://192.168.1.20:8080\"" },
+    Key { path: "sms.http.*.sim", example: "1" },
+    Key { path: "sms.http.*.delivery_reports", example: "true" },
+    Key { path: "sms.http.*.method", example: "\"POST\"" },
+    Key { path: "sms.http.*.headers", example: "{ X-Api-Key = \"{secret}\" }" },
+    Key { path: "sms.http.*.content_type", example: "\"application/json\"" },
+    Key { path: "sms.http.*.body", example: "'{\"to\": \"{number}\", \"text\": \"{text}\"}'" },
+    Key { path: "sms.http.*.accepted", example: "[\"200\", \"/status = 0\"]" },
+    Key { path: "sms.http.*.not_allowed", example: "[\"401\"]" },
+    Key { path: "sms.http.*.later", example: "[\"429\"]" },
+    Key { path: "sms.http.*.unknown", example: "[\"500\"]" },
+    Key { path: "sms.http.*.reference", example: "\"/id\"" },
+    Key { path: "sms.http.*.ca_file", example: "\"/etc/kontalk-node/gateway-ca.pem\"" },
+    Key { path: "sms.http.*.connect_secs", example: "5" },
+    Key { path: "sms.http.*.timeout_secs", example: "20" },
     Key { path: "log.level", example: "\"info\"" },
     Key { path: "archive.days", example: "7" },
     Key { path: "web.enabled", example: "true" },

@@ -10,6 +10,7 @@ mod check;
 mod document;
 mod modem;
 mod problem;
+mod providers;
 mod s2s;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use log::LevelFilter;
 
 use crate::jid::BareJid;
 use crate::limits;
+use crate::sms::http;
 
 pub use modem::Modem;
 pub use problem::{Problem, report};
@@ -152,7 +154,7 @@ impl Config {
                 codes_per_day_max: 2000,
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
-            sms: Sms { via: SmsVia::Terminal, modem: Modem::default() },
+            sms: Sms { via: SmsVia::Terminal, modem: Modem::default(), http: Vec::new() },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
             web: Web::new(),
@@ -282,15 +284,19 @@ pub struct Sms {
     pub via: SmsVia,
     /// `[sms.modem]`
     pub modem: Modem,
+    /// `[sms.http.NAME]`: providers over HTTP, in the order of the file.
+    pub http: Vec<http::Settings>,
 }
 
 /// A way to send codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SmsVia {
     /// Printed on the node's terminal, sent to nobody: for trials.
     Terminal,
     /// A modem at this machine, [`Sms::modem`].
     Modem,
+    /// By the provider of this name; it is in [`Sms::http`] and takes messages.
+    Provider(String),
 }
 
 /// What is logged.

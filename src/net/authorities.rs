@@ -32,10 +32,11 @@ pub enum ChainFault {
     Unusable,
 }
 
-/// A set of authorities, read from the system's or the operator's file, and read again when that changes.
+/// A set of authorities, read from the system's or the operator's file, and read again when that changes. Without either, those
+/// that this program was built with.
 #[derive(Debug)]
 pub struct Authorities {
-    path: PathBuf,
+    path: Option<PathBuf>,
     held: Mutex<Option<Held>>,
 }
 
@@ -51,8 +52,7 @@ impl Authorities {
     /// that talks to nobody does without them.
     pub fn new(file: Option<PathBuf>) -> Authorities {
         let of_system = || SYSTEM_FILES.iter().map(PathBuf::from).find(|path| path.exists());
-        let path = file.or_else(of_system).unwrap_or_else(|| PathBuf::from(SYSTEM_FILES.first().unwrap_or(&"")));
-        Authorities { path, held: Mutex::new(None) }
+        Authorities { path: file.or_else(of_system), held: Mutex::new(None) }
     }
 
     /// Is the first of these certificates (DER) one for `domain` (in its ASCII form), by authorities of ours, at `now`? The
@@ -78,25 +78,22 @@ impl Authorities {
         if by_host_name || names_xmpp_server(&own, domain) { Ok(()) } else { Err(ChainFault::WrongName) }
     }
 
-    /// Reads the file now.
-    ///
-    /// Errors: it cannot be read, or holds no certificate.
-    pub fn check(&self) -> Result<(), AuthoritiesFault> {
-        read(&self.path).map(drop)
-    }
-
     fn roots(&self, now: SystemTime) -> Result<Arc<RootCertStore>, AuthoritiesFault> {
         let mut held = self.held.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(held) = held.as_mut() {
             // A clock that was set back must not keep old authorities for ever.
             let age = now.duration_since(held.looked_at).unwrap_or(LOOKED_AT_EVERY);
-            if age < LOOKED_AT_EVERY || changed(&self.path) == held.changed {
+            if age < LOOKED_AT_EVERY || changed(self.path.as_deref()) == held.changed {
                 held.looked_at = if age < LOOKED_AT_EVERY { held.looked_at } else { now };
                 return Ok(Arc::clone(&held.roots));
             }
         }
-        let stamp = changed(&self.path);
-        match read(&self.path) {
+        let stamp = changed(self.path.as_deref());
+        let read = match &self.path {
+            Some(path) => read(path),
+            None => Ok(webpki_roots::TLS_SERVER_ROOTS.iter().cloned().collect()),
+        };
+        match read {
             Ok(roots) => {
                 let roots = Arc::new(roots);
                 *held = Some(Held { roots: Arc::clone(&roots), changed: stamp, looked_at: now });
@@ -109,7 +106,7 @@ impl Authorities {
 
 /// Why there are no authorities.
 #[derive(Debug)]
-pub enum AuthoritiesFault {
+enum AuthoritiesFault {
     /// The file cannot be read.
     Unreadable(PathBuf, io::Error),
     /// It holds no certificate.
@@ -121,7 +118,7 @@ impl fmt::Display for AuthoritiesFault {
         match self {
             AuthoritiesFault::Unreadable(path, error) => write!(
                 f,
-                "no certificate of another server can be checked: {} cannot be read: {error} (remedy: install the package ca-certificates, or name a file in s2s.ca_file)",
+                "no certificate of another server can be checked: {} cannot be read: {error} (remedy: the file that s2s.ca_file names must exist, and the user kontalk-node be allowed to read it)",
                 path.display()
             ),
             AuthoritiesFault::Empty(path) => write!(
@@ -159,8 +156,8 @@ fn read(path: &Path) -> Result<RootCertStore, AuthoritiesFault> {
     if roots.is_empty() { Err(AuthoritiesFault::Empty(path.to_owned())) } else { Ok(roots) }
 }
 
-fn changed(path: &Path) -> Option<SystemTime> {
-    fs::metadata(path).and_then(|metadata| metadata.modified()).ok()
+fn changed(path: Option<&Path>) -> Option<SystemTime> {
+    fs::metadata(path?).and_then(|metadata| metadata.modified()).ok()
 }
 
 /// RFC 6120 §13.7.1.2: names that are no host names, SRVName (RFC 4985) and XmppAddr.
@@ -316,6 +313,8 @@ mod tests {
         assert_eq!(ca.authorities.judge(&old, "b.example", later), Err(ChainFault::UnknownIssuer));
         fs::remove_file(&ca.file).unwrap();
         assert_eq!(ca.authorities.judge(&new, "b.example", later + LOOKED_AT_EVERY), Ok(()));
-        assert!(matches!(ca.authorities.check(), Err(AuthoritiesFault::Unreadable(..))));
+        // Without any file there is what the program was built with, which does not know this one.
+        let built_in = Authorities { path: None, held: Mutex::new(None) };
+        assert_eq!(built_in.judge(&new, "b.example", later), Err(ChainFault::UnknownIssuer));
     }
 }

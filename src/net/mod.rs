@@ -24,7 +24,7 @@ pub mod tls;
 mod transport;
 mod verifier;
 
-pub use authorities::{Authorities, AuthoritiesFault, ChainFault};
+pub use authorities::{Authorities, ChainFault};
 pub use certificate::{
     CertificateFacts, CertificateFault, CertificateSource, OwnCertificate, SELF_MADE_CERTIFICATE, SELF_MADE_KEY,
 };

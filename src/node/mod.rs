@@ -16,8 +16,9 @@
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
 //!
-//! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
-//! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
+//! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for the
+//! provider that codes go out by. A panic in a connection ends that connection; one in the hub ends the process, and whoever
+//! supervises it starts it again.
 //!
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
@@ -34,6 +35,7 @@ mod identity;
 mod login;
 mod modem;
 mod peers;
+mod provider;
 mod random;
 mod registration;
 mod signals;
@@ -61,6 +63,7 @@ use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::router::{Now, Router};
 use crate::s2s::{Federation, Outlet, Post, Start};
+use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
 use component_port::ComponentHost;
@@ -89,6 +92,8 @@ pub enum NodeFault {
     ComponentSecret(SecretFault),
     /// The TLS certificate cannot be read or made.
     Certificate(CertificateFault),
+    /// The provider of this name cannot be used.
+    Provider(String, BuildError),
     /// Addresses that cannot be listened on.
     Listen(Vec<BindError>),
     /// The control socket cannot be opened.
@@ -110,6 +115,7 @@ impl fmt::Display for NodeFault {
             NodeFault::Identity(fault) => fault.fmt(f),
             NodeFault::ComponentSecret(fault) => fault.fmt(f),
             NodeFault::Certificate(fault) => fault.fmt(f),
+            NodeFault::Provider(name, error) => write!(f, "codes cannot go out by sms.http.{name}: {error}"),
             NodeFault::Listen(faults) => {
                 for (index, fault) in faults.iter().enumerate() {
                     let separator = if index > 0 { "\n" } else { "" };
@@ -199,7 +205,7 @@ async fn serve(
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let server_key = Arc::new(server_key);
     let modem = modem::start(executor, config, &store);
-    let sender = registration::sender(config, modem.as_ref().map(|modem| &modem.modem));
+    let sender = provider::sender(config, modem.as_ref().map(|modem| &modem.modem))?;
     let parking = Arc::new(Mutex::new(Parking::default()));
     let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     desk.set_upload_clerk(upload_clerk);

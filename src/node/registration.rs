@@ -10,14 +10,12 @@ use crate::account::{
     Brand, CodeForm, Parking, PhoneForm, Policy, Rate, Refusal, Registrar, Request, Token, Verdict, fetched,
 };
 use crate::c2s::Peer;
-use crate::config::{self, Config, SmsVia};
+use crate::config::{self, Config};
 use crate::jid::{BareJid, Jid};
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
 use crate::phone::Code;
 use crate::router::Event;
 use crate::sms::SmsSender;
-use crate::sms::modem::Modem;
-use crate::sms::terminal::TerminalSender;
 use crate::stanza::{Kind, MessageType, Stanza, StanzaCondition, StanzaError, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::xml::{Element, ns};
@@ -177,14 +175,6 @@ fn taken_over(domain: &BareJid, account: &BareJid) -> Stanza {
     );
     let (from, to) = (Jid::Bare(domain.clone()), Jid::Bare(account.clone()));
     Stanza::build(Kind::Message(MessageType::Headline), Some(from), Some(to), None).with_child(body)
-}
-
-/// How codes go out.
-pub(super) fn sender(config: &Config, modem: Option<&Modem>) -> Arc<dyn SmsSender> {
-    match (config.sms.via, modem) {
-        (SmsVia::Modem, Some(modem)) => Arc::new(modem.sender()),
-        (SmsVia::Terminal, _) | (_, None) => Arc::new(TerminalSender::stdout()),
-    }
 }
 
 fn fault(error: StoreError) -> StanzaError {
