@@ -175,6 +175,39 @@ pub(super) mod tests {
     }
 
     #[test]
+    fn spoilt_answers_panic_nobody_and_name_no_strangers() {
+        let seed = std::env::var("KONTALK_SEED").ok().and_then(|text| text.parse().ok()).unwrap_or(0x0d15_ea5e_u64);
+        println!("KONTALK_SEED={seed}");
+        let mut state = seed | 1;
+        let mut below = |limit: usize| {
+            state ^= state >> 12;
+            state ^= state << 25;
+            state ^= state >> 27;
+            usize::try_from(state.wrapping_mul(0x2545_F491_4F6C_DD1D) >> 33).unwrap() % limit
+        };
+        let query = question(7, "b.example", Kind::Ipv4).unwrap();
+        let records = vec![alias("b.example", "c.example"), a("c.example", [1, 2, 3, 4]), a("d.example", [6; 4])];
+        let good = answer(&query, records);
+        let mut ours = 0;
+        for _ in 0..200_000 {
+            let mut bytes = good.clone();
+            for _ in 0..=below(3) {
+                let place = below(bytes.len());
+                match below(3) {
+                    0 => bytes[place] = u8::try_from(below(256)).unwrap(),
+                    1 => bytes.truncate(place.max(1)),
+                    _ => bytes.insert(place, u8::try_from(below(256)).unwrap()),
+                }
+            }
+            if let Reading::Records(records) = read(&bytes, 7, "b.example", Kind::Ipv4) {
+                ours += 1;
+                assert!(records.len() <= RECORDS_MAX);
+            }
+        }
+        assert!(ours > 1000, "the answers are so spoilt that nothing is read: {ours}");
+    }
+
+    #[test]
     fn faults_are_told_apart() {
         let query = question(7, "b.example", Kind::Service).unwrap();
         for (rcode, flags, expected) in [
