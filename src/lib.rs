@@ -44,9 +44,9 @@
 //!
 //! # Promises
 //! 1. **An acknowledgement is a promise.** Before a client's `<r/>` is answered, each message it sent is with every receiving
-//!    session, or on the disk. How: [`router`], [`store`].
-//! 2. **Exactly once, in order** between two full JIDs, through reconnects and resumption; after a crash at least once, with the
-//!    same id and stamp.
+//!    session, with the other domain's server, or on the disk. How: [`router`], [`store`], [`federation`].
+//! 2. **Exactly once, in order** between two full JIDs, through reconnects and resumption; after a crash, or after a stream to
+//!    another domain broke, at least once, with the same id and stamp.
 //! 3. **Bounded.** Every queue, map and attempt has its limit in [`limits`].
 //! 4. **Private.** Numbers, codes, passwords and bodies are in no log and, but for messages that wait, on no disk.
 //!

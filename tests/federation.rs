@@ -15,8 +15,9 @@ use kontalk_node::xml::{Element, ns};
 use loopback::own_address;
 use support::body;
 use support::client::Client;
+use support::component::{Component, with_components};
 use support::node::{Node, NodeOptions};
-use support::stanzas::refused;
+use support::stanzas::{body_of, refused};
 
 const VERONA: &str = "verona.test";
 const MANTUA: &str = "mantua.test";
@@ -83,7 +84,7 @@ impl World {
     }
 }
 
-/// The next message that came back, and its condition.
+/// The next message that came back, with its condition.
 fn bounced(client: &mut Client, id: &str) -> String {
     let error = client.expect("an error", |el| {
         el.is("message", ns::CLIENT) && el.attribute("type") == Some("error") && el.attribute("id") == Some(id)
@@ -127,6 +128,33 @@ fn messages_presence_and_iqs_go_both_ways() {
     // Going is told too.
     balthasar.close();
     romeo.expect_presence(Some("unavailable"), "balthasar@mantua.test/tomb");
+}
+
+#[test]
+fn components_are_reached_from_other_domains() {
+    let authority = Authority::new();
+    let (here, there) = (own_address(), own_address());
+    let mut verona = options(&authority, VERONA, here, PLAIN, (MANTUA, there));
+    let components = with_components(&["echo.verona.test"]);
+    verona.files.extend(components.files);
+    verona.sections.extend(components.sections);
+    let verona = Node::start(verona);
+    let mut mantua = options(&authority, MANTUA, there, PLAIN, (VERONA, here));
+    let hosts = format!("[\"verona.test={here}:5269\", \"echo.verona.test={here}:5269\"]");
+    let section = mantua.sections.get_mut("s2s").unwrap();
+    *section = section.replace(&format!("[\"verona.test={here}:5269\"]"), &hosts);
+    let mantua = Node::start(mantua);
+    mantua.add_account("balthasar");
+    let mut echo = Component::serve(&verona, "echo.verona.test");
+    let mut balthasar = Client::online(&mantua, "balthasar", "tomb");
+    balthasar.say("cave@echo.verona.test", &body("who's there?"));
+    let heard = echo.expect("the message", |el| body_of(el).is_some());
+    let from = heard.attribute("from").unwrap();
+    assert_eq!(from, balthasar.full().to_string());
+    let text = body("there");
+    echo.send(&format!("<message type='chat' from='cave@echo.verona.test' to='{from}'><body>{text}</body></message>"));
+    assert_eq!(balthasar.expect_body(&text).attribute("from"), Some("cave@echo.verona.test"));
+    balthasar.wait_acked();
 }
 
 #[test]

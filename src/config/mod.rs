@@ -110,6 +110,8 @@ impl Config {
         config.data_dir = PathBuf::from("./kontalk-data");
         config.c2s = C2s { listen: loopback(C2S_PORT), listen_tls: loopback(C2S_TLS_PORT) };
         (config.s2s.listen, config.s2s.listen_tls) = (loopback(S2S_PORT), Vec::new());
+        // It speaks to this machine only, also when somebody types another domain.
+        config.s2s.allow = vec![config.domain.clone()];
         config.web = Web::loopback();
         config
     }

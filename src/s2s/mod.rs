@@ -130,8 +130,9 @@ impl Outlet {
         let Some(peer) = stanza.to().and_then(|to| BareJid::domain(to.domainpart()).ok()) else {
             return refused(stanza, StanzaError::new(StanzaCondition::JidMalformed));
         };
-        if self.peers.served.contains(&peer) {
-            // One of ours that is not there.
+        let own = stanza.from().and_then(|from| BareJid::domain(from.domainpart()).ok());
+        if self.peers.served.contains(&peer) || own.is_none_or(|own| !self.peers.served.contains(&own)) {
+            // One of ours that is not there, or the name of somebody below a component, for whom no other server would dial.
             return refused(stanza, StanzaError::new(StanzaCondition::ServiceUnavailable));
         }
         if let Err(refusal) = self.peers.policy.admits(&peer) {

@@ -44,7 +44,9 @@ impl Authority {
     /// A certificate for a domain.
     pub fn issue(&self, domain: &str, flaw: Flaw) -> Issued {
         let name = if flaw == Flaw::OtherName { "other.test" } else { domain };
-        let mut params = CertificateParams::new(vec![name.to_owned()]).expect("a name");
+        // The domain, and what is below it: components.
+        let names = vec![name.to_owned(), format!("*.{name}")];
+        let mut params = CertificateParams::new(names).expect("names");
         params.distinguished_name.push(DnType::CommonName, name);
         let now = OffsetDateTime::now_utc();
         params.not_before = now - Duration::days(2);

@@ -37,7 +37,13 @@ impl PeerStream {
         }
         self.own = Some(to);
         self.peer = from.clone();
-        let Some(from) = from else { return self.answer_header() };
+        let Some(from) = from else {
+            // RFC 6120 §4.7.1: in the clear it may hide who it is. Behind TLS only dialback brings a name of its own.
+            if self.stage == Stage::Secured && !self.config.policy.dialback {
+                return self.end(StreamError::new(StreamCondition::ImproperAddressing));
+            }
+            return self.answer_header();
+        };
         if let Err(refusal) = self.config.policy.admits(&from) {
             return self.refuse(refusal);
         }

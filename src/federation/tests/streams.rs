@@ -408,6 +408,18 @@ fn headers_are_checked() {
         assert_eq!(end.lines[0], format!("failed: it broke the protocol: {condition}"), "{header}");
         assert!(end.out.concat().starts_with("<?xml"), "an error stands inside a stream");
     }
+    // One who hides who it is may begin TLS, and then must say so, or prove itself by dialback.
+    let hidden = HEADER.replace("from='a.example'", "");
+    let mut end = accept(config("b.example", false), &GOOD, false);
+    end.says(&hidden);
+    assert!(end.lines.is_empty() && end.out.concat().contains("<starttls "));
+    let mut end = accept(config("b.example", false), &GOOD, true);
+    end.says(&hidden);
+    assert_eq!(end.lines[0], "failed: it broke the protocol: improper-addressing");
+    let mut end = accept(config("b.example", true), &GOOD, true);
+    end.says(&hidden);
+    end.says("<db:result xmlns:db='jabber:server:dialback' from='a.example' to='b.example'>key</db:result>");
+    assert_eq!(end.lines, ["established Dialback sends false receives true managed false"]);
 }
 
 #[test]
