@@ -5,6 +5,7 @@ mod key;
 mod modem;
 mod serve;
 mod status;
+mod trust;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -44,6 +45,7 @@ enum Subcommand {
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
+    Trust(trust::Trust),
     Modem(modem::Modem),
     Version(Version),
 }
@@ -81,6 +83,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
+        Some(Subcommand::Trust(trust)) => trust::run(trust),
         Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Version(_)) => version(),
     }

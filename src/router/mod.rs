@@ -181,6 +181,13 @@ pub enum Event {
     PeerGone(LinkId),
     /// The store has what [`Action::Remote`] gave out, and will have made it durable with this ticket.
     RemoteStored(Ticket, Receipt),
+    /// These visitors must go: their streams end with this error, and cannot be resumed. What waits for them is stored.
+    VisitorsEnd {
+        /// Their addresses here.
+        accounts: Vec<BareJid>,
+        /// What they are told.
+        error: StreamError,
+    },
     /// An account is gone or has a new owner: end its sessions, tell these contacts. Its data is already removed.
     AccountEnded {
         /// The account.
@@ -406,6 +413,7 @@ impl<S: Storage> Router<S> {
             Event::PeerAckRequest(link) => self.peer_requests_ack(link),
             Event::PeerGone(link) => self.peer_gone(link),
             Event::RemoteStored(ticket, receipt) => self.remote_stored(ticket, receipt),
+            Event::VisitorsEnd { accounts, error } => self.visitors_end(&accounts, &error),
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
             Event::EndSessions { jid, error } => self.end_sessions(&jid, &error),
             Event::AvatarChanged { account, hash } => self.avatar_changed(&account, hash),
@@ -633,6 +641,16 @@ impl<S: Storage> Router<S> {
             self.discard_session(session);
         }
         self.tell_account_ended(account, farewells);
+    }
+
+    fn visitors_end(&mut self, accounts: &[BareJid], error: &StreamError) {
+        for account in accounts {
+            let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
+            for session in sessions {
+                self.close_connection(session, Some(error.clone()));
+                self.end_session(session);
+            }
+        }
     }
 
     fn pass_deadlines(&mut self) {

@@ -9,6 +9,7 @@ mod durability;
 mod expiry;
 mod measure;
 mod messages;
+mod nodes;
 mod outgoing;
 mod pubsub;
 mod push;
