@@ -24,11 +24,13 @@
 //! | | [`push`] | whom to wake for a message, and what is said | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
+//! | | [`federation`] | other servers: their streams, who they are, what waits for them | words router |
 //! | | [`upload`] | who may put which file where | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust federation |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
+//! | | [`s2s`] | other servers: dial, accept, queues | words federation router net |
 //! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
 //! | | [`component`] | one component: a task around its stream | words router net c2s |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words sms trust |
@@ -43,9 +45,9 @@
 //!
 //! # Promises
 //! 1. **An acknowledgement is a promise.** Before a client's `<r/>` is answered, each message it sent is with every receiving
-//!    session, or on the disk. How: [`router`], [`store`].
-//! 2. **Exactly once, in order** between two full JIDs, through reconnects and resumption; after a crash at least once, with the
-//!    same id and stamp.
+//!    session, with the other domain's server, or on the disk. How: [`router`], [`store`], [`federation`].
+//! 2. **Exactly once, in order** between two full JIDs, through reconnects and resumption; after a crash, or after a stream to
+//!    another domain broke, at least once, with the same id and stamp.
 //! 3. **Bounded.** Every queue, map and attempt has its limit in [`limits`].
 //! 4. **Private.** Numbers, codes, passwords and bodies are in no log and, but for messages that wait, on no disk.
 //!
@@ -56,17 +58,20 @@
 //!
 //! | Specification | Support | Note |
 //! |---|---|---|
+//! | RFC 1035 | partly | questions about names, and what is believed of the answers |
+//! | RFC 2782 | yes | |
 //! | RFC 3921 | partly | session establishment, for old clients |
 //! | RFC 4422 | yes | EXTERNAL, its Appendix A |
 //! | RFC 4616 | yes | PLAIN |
 //! | RFC 5802 | yes | SCRAM-SHA-1 and its PLUS form |
 //! | RFC 5929 | partly | tls-server-end-point; tls-unique is not offered |
-//! | RFC 6120 | yes | streams, TLS, SASL, stanzas, between client and server; no federation yet |
+//! | RFC 6120 | yes | streams, TLS, SASL, stanzas, between client and server and between servers |
 //! | RFC 6121 | yes | roster, presence, messages |
-//! | RFC 7590 | partly | between client and server |
+//! | RFC 7590 | yes | no stream without TLS |
 //! | RFC 7622 | yes | addresses |
 //! | RFC 7677 | yes | SCRAM-SHA-256 |
 //! | RFC 8265 | yes | localparts, resourceparts, passwords |
+//! | RFC 8305 | partly | addresses take turns, with a head start each; both families are awaited |
 //! | RFC 9110 | partly | what uploaded files need: ranges, conditions |
 //! | RFC 9266 | yes | tls-exporter, with TLS 1.3 |
 //! | RFC 9580 | partly | v4 keys as Kontalk makes them |
@@ -95,14 +100,18 @@
 //! | XEP-0157 | yes | the configured contact |
 //! | XEP-0160 | yes | |
 //! | XEP-0163 | yes | |
+//! | XEP-0178 | yes | |
 //! | XEP-0184 | yes | passed on and stored |
+//! | XEP-0185 | yes | |
 //! | XEP-0191 | yes | with Kontalk's silence towards the blocked |
-//! | XEP-0198 | yes | resumption, also after the node was started again in order |
+//! | XEP-0198 | yes | resumption, also after the node was started again in order; between servers acknowledgements alone |
 //! | XEP-0199 | yes | |
 //! | XEP-0202 | yes | |
 //! | XEP-0203 | yes | |
+//! | XEP-0220 | partly | when configured; one domain per stream |
 //! | XEP-0223 | yes | |
 //! | XEP-0280 | yes | |
+//! | XEP-0288 | yes | |
 //! | XEP-0292 | yes | as a node |
 //! | XEP-0297 | yes | inside carbons and the archive's results |
 //! | XEP-0308 | yes | passed on and archived |
@@ -113,7 +122,7 @@
 //! | XEP-0357 | partly | message counts only; a service ends a registration by an error, not by taking an affiliation away |
 //! | XEP-0359 | yes | |
 //! | XEP-0363 | yes | and its old form, which Kontalk's clients speak |
-//! | XEP-0368 | partly | direct TLS for clients |
+//! | XEP-0368 | yes | |
 //! | XEP-0373 | partly | keys as nodes; the form of the server key's user id |
 //! | XEP-0384 | yes | as nodes, in its old and its new form |
 //! | XEP-0386 | partly | stream management, carbons and client state inline; messages that waited are still sent |
@@ -124,6 +133,7 @@
 //! | XEP-0440 | yes | |
 //! | XEP-0441 | yes | |
 //! | XEP-0444 | yes | passed on and archived |
+//! | XEP-0455 | no | announcements are files on the web, and no web pages are read for other servers yet |
 //! | XEP-0474 | yes | |
 //! | XEP-0484 | yes | for accounts with a password; no 0-RTT |
 //! | XEP-0490 | yes | as a node |
@@ -131,7 +141,8 @@
 //!
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3986 (URLs), RFC 6266 (names of downloads),
 //! RFC 6415 (host-meta), RFC 9112 (HTTP/1.1), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410 (certificates and keys in
-//! DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
+//! DER), RFC 4343, RFC 5452 and RFC 7766 (names in DNS), RFC 4985 (names of services in certificates), RFC 4880 (OpenPGP
+//! before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
 //! RFC 6901 and RFC 7617 (providers of text messages), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and
 //! RFC 9497 (keys on ristretto255), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash
 //! functions).
@@ -145,6 +156,7 @@ pub mod caps;
 pub mod chapters;
 pub mod component;
 pub mod config;
+pub mod federation;
 pub mod jid;
 pub mod limits;
 pub mod net;
@@ -155,6 +167,7 @@ pub mod pubsub;
 pub mod push;
 pub mod roster;
 pub mod router;
+pub mod s2s;
 pub mod services;
 pub mod sms;
 pub mod stanza;

@@ -1,4 +1,4 @@
-//! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
+//! What strangers and operators may send, a million times wrong: framer, streams in every negotiation state, ring and certificate
 //! parser, telephone numbers, registration forms, roster and block lists, configuration, uploads, other nodes' cards and addresses,
 //! text messages, modems, reports of delivery.
 //!
@@ -13,6 +13,8 @@
 
 #[path = "support/hostile_modem.rs"]
 mod hostile_modem;
+#[path = "support/hostile_peer.rs"]
+mod hostile_peer;
 #[path = "support/hostile_stream.rs"]
 mod hostile_stream;
 #[path = "support/hostile_trust.rs"]
@@ -52,6 +54,7 @@ type Target = fn(&mut Random, &[u8]) -> bool;
 const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("xml", 200, 100, hostile_words::framer),
     ("stream", 300, 20, hostile_stream::stream),
+    ("peer", 60, 20, hostile_peer::peer),
     ("ring", 40, 50, ring),
     ("certificate", 40, 20, certificate),
     ("phone", 100, 50, hostile_words::phone),

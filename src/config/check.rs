@@ -29,6 +29,7 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     config.contact = contact(document);
     config.admins = admins(document);
     c2s(document, &mut config.c2s);
+    super::s2s::s2s(document, base, &mut config);
     config.tls = tls(document, base);
     registration(document, &mut config.registration);
     trust(document, &mut config.trust);
@@ -468,6 +469,16 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "admins", example: "[\"admin@example.org\"]" },
     Key { path: "c2s.listen", example: "[\"[::]:5222\"]" },
     Key { path: "c2s.listen_tls", example: "[\"[::]:5223\"]" },
+    Key { path: "s2s.enabled", example: "true" },
+    Key { path: "s2s.listen", example: "[\"[::]:5269\"]" },
+    Key { path: "s2s.listen_tls", example: "[\"[::]:5270\"]" },
+    Key { path: "s2s.dialback", example: "false" },
+    Key { path: "s2s.allow", example: "[\"b.example\"]" },
+    Key { path: "s2s.deny", example: "[\"b.example\"]" },
+    Key { path: "s2s.ca_file", example: "\"/etc/ssl/certs/ca-certificates.crt\"" },
+    Key { path: "s2s.hosts", example: "[\"b.example=192.0.2.7:5269\"]" },
+    Key { path: "s2s.dns", example: "[\"192.0.2.53:53\"]" },
+    Key { path: "s2s.queue_minutes", example: "60" },
     Key { path: "tls.certificate", example: "\"/etc/kontalk-node/fullchain.pem\"" },
     Key { path: "tls.key", example: "\"/etc/kontalk-node/privkey.pem\"" },
     Key { path: "registration.enabled", example: "true" },

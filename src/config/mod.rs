@@ -11,6 +11,7 @@ mod document;
 mod modem;
 mod problem;
 mod providers;
+mod s2s;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -72,6 +73,8 @@ pub struct Config {
     pub admins: Vec<BareJid>,
     /// `[c2s]`
     pub c2s: C2s,
+    /// `[s2s]`
+    pub s2s: S2s,
     /// `[tls]`; `None`: a self-made certificate.
     pub tls: Option<TlsFiles>,
     /// `[registration]`
@@ -109,6 +112,9 @@ impl Config {
         config.trial = true;
         config.data_dir = PathBuf::from("./kontalk-data");
         config.c2s = C2s { listen: loopback(C2S_PORT), listen_tls: loopback(C2S_TLS_PORT) };
+        (config.s2s.listen, config.s2s.listen_tls) = (loopback(S2S_PORT), Vec::new());
+        // It speaks to this machine only, also when somebody types another domain.
+        config.s2s.allow = vec![config.domain.clone()];
         config.web = Web::loopback();
         config
     }
@@ -129,6 +135,18 @@ impl Config {
             contact: Vec::new(),
             admins: Vec::new(),
             c2s: C2s { listen: everywhere(C2S_PORT), listen_tls: everywhere(C2S_TLS_PORT) },
+            s2s: S2s {
+                enabled: true,
+                listen: everywhere(S2S_PORT),
+                listen_tls: everywhere(S2S_TLS_PORT),
+                dialback: false,
+                allow: Vec::new(),
+                deny: Vec::new(),
+                ca_file: None,
+                hosts: Vec::new(),
+                dns: Vec::new(),
+                queue_age: limits::S2S_QUEUE_AGE,
+            },
             tls: None,
             registration: Registration {
                 enabled: true,
@@ -174,6 +192,42 @@ pub struct C2s {
     pub listen: Vec<SocketAddr>,
     /// `c2s.listen_tls`: addresses for TLS from the first byte (XEP-0368).
     pub listen_tls: Vec<SocketAddr>,
+}
+
+/// How other servers connect, and to whom we do.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct S2s {
+    /// `s2s.enabled`: are there other servers at all?
+    pub enabled: bool,
+    /// `s2s.listen`: addresses for streams that start TLS themselves (RFC 6120 §5).
+    pub listen: Vec<SocketAddr>,
+    /// `s2s.listen_tls`: addresses for TLS from the first byte (XEP-0368).
+    pub listen_tls: Vec<SocketAddr>,
+    /// `s2s.dialback`: is dialback a proof (XEP-0220)?
+    pub dialback: bool,
+    /// `s2s.allow`: only these domains and those below them; empty: all.
+    pub allow: Vec<BareJid>,
+    /// `s2s.deny`: not these domains, nor those below them.
+    pub deny: Vec<BareJid>,
+    /// `s2s.ca_file`: authorities to believe, instead of the system's.
+    pub ca_file: Option<PathBuf>,
+    /// `s2s.hosts`: where the servers of some domains are.
+    pub hosts: Vec<PeerHost>,
+    /// `s2s.dns`: name servers, instead of the system's.
+    pub dns: Vec<SocketAddr>,
+    /// `s2s.queue_minutes`: how long a message waits for its domain.
+    pub queue_age: Duration,
+}
+
+/// Where the server of a domain is, without name servers.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PeerHost {
+    /// Whose server.
+    pub domain: BareJid,
+    /// Where it is.
+    pub address: SocketAddr,
+    /// It begins with TLS (XEP-0368).
+    pub direct_tls: bool,
 }
 
 /// The operator's certificate.
@@ -335,6 +389,10 @@ fn read_text(path: &Path) -> io::Result<String> {
 const C2S_PORT: u16 = 5222;
 /// The port in custom for XEP-0368.
 const C2S_TLS_PORT: u16 = 5223;
+/// RFC 6120 §14.7.
+const S2S_PORT: u16 = 5269;
+/// The port in custom for XEP-0368 between servers.
+const S2S_TLS_PORT: u16 = 5270;
 /// In custom for XEP-0114.
 const COMPONENT_PORT: u16 = 5347;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

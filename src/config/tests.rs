@@ -60,6 +60,14 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
         ("limits.unauthenticated_per_address_max = 300", "limits.unauthenticated_per_address_max = 300: more than limits.unauthenticated_max, which is for all together (remedy: a smaller number)".to_owned()),
+        ("s2s.hosts = [\"b.example\"]", "s2s.hosts = \"b.example\": no domain with an address (remedy: e.g. \"b.example=192.0.2.7:5269\", or \"b.example=tls:192.0.2.7:5270\")".to_owned()),
+        ("s2s.hosts = [\"b.example=x:1\"]", "s2s.hosts = \"b.example=x:1\": no domain with an address (remedy: e.g. \"b.example=192.0.2.7:5269\", or \"b.example=tls:192.0.2.7:5270\")".to_owned()),
+        ("s2s.deny = [\"x@b.example\"]", "s2s.deny = \"x@b.example\": an account, and whole domains are meant (remedy: e.g. \"b.example\")".to_owned()),
+        ("s2s.dns = [\"192.0.2.53\"]", "s2s.dns = \"192.0.2.53\": not an address (remedy: e.g. \"192.0.2.53:53\")".to_owned()),
+        ("s2s.ca_file = \"/nowhere/ca\"", "s2s.ca_file = \"/nowhere/ca\": cannot be read: No such file or directory (os error 2) (remedy: certificates of authorities in PEM)".to_owned()),
+        ("s2s.listen = [\"[::]:5222\"]", "s2s.listen = \"[::]:5222\": listed twice (remedy: each address and port once)".to_owned()),
+        ("s2s.queue_minutes = 0", "s2s.queue_minutes = 0: out of range (remedy: a number from 1 to 10080)".to_owned()),
+        ("s2s.allow = [\"a.example\"]", "s2s.allow = \"a.example\": that is this node itself (remedy: name other domains)".to_owned()),
         ("web.listen = []", "web.listen = []: nobody could connect (remedy: e.g. [\"[::]:5280\"], or web.enabled = false)".to_owned()),
         ("web = {reverse_proxy = true, listen = [\"[::]:80\"]}", "web.listen = \"[::]:80\": without TLS nobody but the reverse proxy may connect here (remedy: an address of this machine alone, e.g. \"127.0.0.1:5280\")".to_owned()),
         ("web.url = \"files.example.org\"", "web.url = \"files.example.org\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
@@ -160,6 +168,13 @@ fn values_arrive_where_they_belong() {
         prefix_refill_secs = 0x10
         codes_per_day_max = 1_000
         expiry_days = 0
+        [s2s]
+        enabled = false
+        dialback = true
+        allow = ["b.example", "Bücher.example.net"]
+        hosts = ["b.example=192.0.2.7:5269", "b.example=tls:[2001:db8::1]:5270"]
+        dns = ["[::1]:53"]
+        queue_minutes = 5
         [limits]
         offline_messages_max = 0
         offline_days = 30
@@ -187,6 +202,17 @@ fn values_arrive_where_they_belong() {
     assert_eq!(registration.per_number, Throttle { burst: 1, refill: Duration::from_secs(600) });
     assert_eq!(registration.per_prefix, Throttle { burst: 60, refill: Duration::from_secs(16) });
     assert_eq!((registration.codes_per_day_max, registration.expiry), (1000, None));
+    let s2s = &config.s2s;
+    assert_eq!((s2s.enabled, s2s.dialback, s2s.queue_age), (false, true, Duration::from_secs(300)));
+    assert_eq!(s2s.allow, ["b.example", "bücher.example.net"].map(|domain| domain.parse().unwrap()));
+    let b_example: BareJid = "b.example".parse().unwrap();
+    let host = |address: &str, direct_tls| PeerHost {
+        domain: b_example.clone(),
+        address: address.parse().unwrap(),
+        direct_tls,
+    };
+    assert_eq!(s2s.hosts, [host("192.0.2.7:5269", false), host("[2001:db8::1]:5270", true)]);
+    assert_eq!(s2s.dns, ["[::1]:53".parse().unwrap()]);
     assert_eq!(config.limits.offline_messages_max, 0);
     assert_eq!(config.limits.offline_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(config.limits.resume, Duration::from_secs(60));
@@ -212,8 +238,9 @@ fn the_defaults_are_a_whole_node_and_the_trial_keeps_to_loopback() {
     let trial = Config::trial();
     assert!(trial.trial && trial.registration.enabled);
     assert_eq!(trial.domain.as_str(), "localhost");
-    let addresses: Vec<_> = trial.c2s.listen.iter().chain(&trial.c2s.listen_tls).collect();
-    assert_eq!(addresses.len(), 4);
+    assert_eq!(config.s2s.listen, ["[::]:5269".parse().unwrap()]);
+    let addresses: Vec<_> = trial.c2s.listen.iter().chain(&trial.c2s.listen_tls).chain(&trial.s2s.listen).collect();
+    assert_eq!((addresses.len(), trial.s2s.listen_tls.len()), (6, 0));
     assert!(addresses.iter().all(|address| address.ip().is_loopback()));
     assert_eq!(trial.web.listen, ["127.0.0.1:5280".parse().unwrap(), "[::1]:5280".parse().unwrap()]);
 }
@@ -277,6 +304,9 @@ fn the_sample_shows_the_defaults() {
             "url",
             "secret_files",
             "gcm_",
+            "ca_file",
+            "hosts",
+            "dns",
         ];
         let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
         !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))

@@ -81,6 +81,59 @@ pub const RESUME_MAX: Duration = Duration::from_secs(900);
 /// sender can be told it is safe.
 pub const ACK_PATIENCE: Duration = Duration::from_millis(1500);
 
+/// Bytes of one stanza of another server: one of ours with what may be added on its way.
+pub const S2S_STANZA_BYTES_MAX: usize = STANZA_BYTES_MAX + 16 * 1024;
+/// From the first byte of a stream with another server to its first stanza.
+pub const S2S_NEGOTIATION_TIMEOUT: Duration = Duration::from_secs(60);
+/// Streams that other servers dialled: 256 × about 40 KiB.
+pub const S2S_ACCEPTED_MAX: usize = 256;
+/// Streams of other servers that have not authenticated, in total.
+pub const S2S_STRANGERS_MAX: usize = 64;
+/// The same from one network address.
+pub const S2S_STRANGERS_PER_ADDRESS_MAX: usize = 16;
+/// Other domains that are dialled at once; the rest wait their turn.
+pub const S2S_DIALS_MAX: usize = 16;
+/// Pairs of domains that have something waiting: 2048 × about 400 bytes, and their stanzas.
+pub const S2S_PAIRS_MAX: usize = 2048;
+/// Stanzas waiting for one domain.
+pub const S2S_QUEUE_STANZAS_MAX: usize = 2048;
+/// Bytes of the same.
+pub const S2S_QUEUE_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Bytes waiting for all domains together.
+pub const S2S_QUEUED_BYTES_MAX: usize = 16 * 1024 * 1024;
+/// How long a message waits for another domain, unless the configuration says otherwise.
+pub const S2S_QUEUE_AGE: Duration = Duration::from_secs(3600);
+/// How long an iq get or set waits for another domain.
+pub const S2S_REQUEST_AGE: Duration = Duration::from_secs(60);
+/// How long presence, chat states and answers wait for another domain.
+pub const S2S_FLEETING_AGE: Duration = Duration::from_secs(600);
+/// A message that waited so long says since when.
+pub const S2S_DELAY_TOLD_AFTER: Duration = Duration::from_secs(10);
+/// How often the queues are looked through while anything waits.
+pub const S2S_TICK: Duration = Duration::from_millis(250);
+/// The wait after the first failed dial.
+pub const S2S_RETRY_FIRST: Duration = Duration::from_secs(1);
+/// The longest wait between two dials.
+pub const S2S_RETRY_LONGEST: Duration = Duration::from_secs(300);
+/// A stream to another server on which nothing was said for so long is closed.
+pub const S2S_IDLE: Duration = Duration::from_secs(600);
+/// A stream of another server from which nothing came for so long is closed.
+pub const S2S_ACCEPTED_IDLE: Duration = Duration::from_secs(1800);
+/// Hosts that are tried for one domain.
+pub const S2S_TARGETS_MAX: usize = 8;
+/// Addresses that are tried for one host.
+pub const S2S_ADDRESSES_MAX: usize = 8;
+/// Connecting to one host, all its addresses together.
+pub const S2S_CONNECT_TIMEOUT: Duration = Duration::from_secs(15);
+/// The head start of one address before the next. RFC 8305 §5.
+pub const HAPPY_EYEBALLS_DELAY: Duration = Duration::from_millis(250);
+/// One question to one name server.
+pub const DNS_TIMEOUT: Duration = Duration::from_secs(3);
+/// All attempts to have one question answered.
+pub const DNS_PATIENCE: Duration = Duration::from_secs(10);
+/// Bytes of an answer of a name server.
+pub const DNS_MESSAGE_BYTES_MAX: usize = 16 * 1024;
+
 /// Items in one roster.
 pub const ROSTER_ITEMS_MAX: usize = 1500;
 /// Groups of one roster item.

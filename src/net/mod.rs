@@ -11,7 +11,10 @@
 //! time limits of `limits` are the callers' to apply, for they own the timers. An idle connection owns no read buffer of ours
 //! ([`Transport::poll_read_scratch`]).
 
+mod authorities;
 mod certificate;
+mod dial;
+pub mod dns;
 mod listen;
 mod open_files;
 mod permits;
@@ -21,11 +24,14 @@ pub mod tls;
 mod transport;
 mod verifier;
 
+pub use authorities::{Authorities, ChainFault};
 pub use certificate::{
     CertificateFacts, CertificateFault, CertificateSource, OwnCertificate, SELF_MADE_CERTIFICATE, SELF_MADE_KEY,
 };
+pub use dial::connect_any;
 pub use listen::{BindError, Listener, bind};
 pub use open_files::raise_open_files;
 pub use permits::{Permit, Permits, Refusal};
 pub use tls::{ServerTls, TlsError, TlsStream, TlsVersion};
 pub use transport::Transport;
+pub use verifier::spki_sha256;

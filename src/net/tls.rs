@@ -1,9 +1,10 @@
-//! TLS on the server's side: what is offered, and what a finished handshake can tell. RFC 6120 §5 and §13.8, XEP-0368.
+//! TLS: what is offered to clients and other servers, and what a finished handshake can tell. RFC 6120 §5 and §13.8, XEP-0368.
 //! RFC 7590 §3.1 to §3.3: TLS is required, without compression, with forward secrecy.
 //!
 //! TLS 1.2 and 1.3. No session tickets, no session cache: a resumed session would have to carry the client's certificate
 //! along, and a stream that breaks is resumed by XEP-0198 anyway. No early data. A client certificate is asked for and not
-//! demanded, with an empty list of authorities.
+//! demanded, with an empty list of authorities. Where we dial another server we show our own certificate too, and take whatever
+//! it shows: it is judged when the stream has said who it must be.
 //!
 //! Limits: one handshake message is at most 65,535 bytes (rustls), so a client's certificate is a little smaller than the
 //! `CERTIFICATE_BYTES_MAX` of the one table.
@@ -14,12 +15,13 @@ use std::pin::Pin;
 use std::sync::Arc;
 use std::task::{Context, Poll};
 
-use async_rustls::TlsAcceptor;
+use async_rustls::rustls::client::Resumption;
 use async_rustls::rustls::crypto::ring;
-use async_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use async_rustls::rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
 use async_rustls::rustls::server::NoServerSessionStorage;
 use async_rustls::rustls::sign::{CertifiedKey, SingleCertAndKey};
-use async_rustls::rustls::{Error, InconsistentKeys, ProtocolVersion, ServerConfig};
+use async_rustls::rustls::{ClientConfig, CommonState, Error, InconsistentKeys, ProtocolVersion, ServerConfig};
+use async_rustls::{TlsAcceptor, TlsConnector};
 use sha2::{Digest, Sha224, Sha256, Sha384, Sha512};
 use smol::io::{AsyncRead, AsyncWrite};
 use x509_parser::prelude::{FromDer, X509Certificate};
@@ -29,10 +31,13 @@ use x509_parser::x509::AlgorithmIdentifier;
 use super::transport::Socket;
 use super::verifier::AnyCertificate;
 
-/// The server's side of TLS with one certificate: makes handshakes. Cheap to share.
+/// Both sides of TLS with one certificate: makes handshakes. Cheap to share.
 pub struct ServerTls {
     starttls: Arc<ServerConfig>,
     direct: Arc<ServerConfig>,
+    peers_direct: Arc<ServerConfig>,
+    dialling: Arc<ClientConfig>,
+    dialling_direct: Arc<ClientConfig>,
     https: Arc<ServerConfig>,
     end_point: Option<Arc<[u8]>>,
 }
@@ -46,7 +51,8 @@ impl ServerTls {
         let own = chain.first().ok_or(TlsError::NoCertificate)?;
         let end_point = end_point_of(own)?.map(Arc::from);
         // `from_der` checks that they belong together.
-        let certified = CertifiedKey::from_der(chain, key, &provider).map_err(TlsError::of_pair)?;
+        let certified = Arc::new(CertifiedKey::from_der(chain, key, &provider).map_err(TlsError::of_pair)?);
+        let (dialling, dialling_direct) = client_configs(&certified)?;
 
         let verifier = Arc::new(AnyCertificate::new(provider.signature_verification_algorithms));
         let resolver = Arc::new(SingleCertAndKey::from(certified));
@@ -57,19 +63,37 @@ impl ServerTls {
         };
         let config =
             without_memory(builder()?.with_client_cert_verifier(verifier).with_cert_resolver(resolver.clone()));
-        let mut direct = config.clone();
+        let (mut direct, mut peers_direct) = (config.clone(), config.clone());
         // XEP-0368 §3: direct TLS says which protocol it is for. Who offers no protocol is welcome; who offers only others is
         // refused (RFC 7301 §3.2).
         direct.alpn_protocols = vec![ALPN_CLIENT.to_vec()];
+        peers_direct.alpn_protocols = vec![ALPN_SERVER.to_vec()];
         // A browser that is asked for a certificate asks its user for one.
         let mut https = without_memory(builder()?.with_no_client_auth().with_cert_resolver(resolver));
         https.alpn_protocols = vec![ALPN_HTTP.to_vec()];
         Ok(Arc::new(ServerTls {
             starttls: Arc::new(config),
             direct: Arc::new(direct),
+            peers_direct: Arc::new(peers_direct),
+            dialling: Arc::new(dialling),
+            dialling_direct: Arc::new(dialling_direct),
             https: Arc::new(https),
             end_point,
         }))
+    }
+
+    /// The handshake on a connection of another server that begins with TLS. No time limit.
+    pub(super) async fn accept_direct_peer(&self, socket: Socket) -> io::Result<TlsStream> {
+        self.accept(&self.peers_direct, socket).await
+    }
+
+    /// The handshake on a connection that we dialled for this domain (in its ASCII form), with STARTTLS or from the first byte.
+    /// No time limit.
+    pub(super) async fn connect(&self, domain: &str, direct: bool, socket: Socket) -> io::Result<TlsStream> {
+        let name = ServerName::try_from(domain.to_owned()).map_err(io::Error::other)?;
+        let config = if direct { &self.dialling_direct } else { &self.dialling };
+        let inner = TlsConnector::from(Arc::clone(config)).connect(name, socket).await?;
+        Ok(TlsStream { inner: inner.into(), end_point: None })
     }
 
     /// The handshake on a stream that agreed on STARTTLS. No time limit.
@@ -89,8 +113,25 @@ impl ServerTls {
 
     async fn accept(&self, config: &Arc<ServerConfig>, socket: Socket) -> io::Result<TlsStream> {
         let inner = TlsAcceptor::from(Arc::clone(config)).accept(socket).await?;
-        Ok(TlsStream { inner, end_point: self.end_point.clone() })
+        Ok(TlsStream { inner: inner.into(), end_point: self.end_point.clone() })
     }
+}
+
+/// For streams that we dial: with STARTTLS, and with TLS from the first byte.
+fn client_configs(certified: &Arc<CertifiedKey>) -> Result<(ClientConfig, ClientConfig), TlsError> {
+    let provider = Arc::new(ring::default_provider());
+    let verifier = Arc::new(AnyCertificate::new(provider.signature_verification_algorithms));
+    let mut config = ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .map_err(TlsError::Rustls)?
+        .dangerous()
+        .with_custom_certificate_verifier(verifier)
+        .with_client_cert_resolver(Arc::new(SingleCertAndKey::from(Arc::clone(certified))));
+    config.resumption = Resumption::disabled();
+    let mut direct = config.clone();
+    // XEP-0368 §3.
+    direct.alpn_protocols = vec![ALPN_SERVER.to_vec()];
+    Ok((config, direct))
 }
 
 impl fmt::Debug for ServerTls {
@@ -164,7 +205,7 @@ impl fmt::Display for TlsVersion {
 
 /// A connection behind a finished handshake.
 pub struct TlsStream {
-    inner: async_rustls::server::TlsStream<Socket>,
+    inner: async_rustls::TlsStream<Socket>,
     end_point: Option<Arc<[u8]>>,
 }
 
@@ -175,8 +216,14 @@ impl TlsStream {
         if self.version() != TlsVersion::Tls13 {
             return None;
         }
-        let (_, connection) = self.inner.get_ref();
-        connection.export_keying_material([0; 32], EXPORTER_LABEL, None).ok()
+        match &self.inner {
+            async_rustls::TlsStream::Server(stream) => {
+                stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, None).ok()
+            }
+            async_rustls::TlsStream::Client(stream) => {
+                stream.get_ref().1.export_keying_material([0; 32], EXPORTER_LABEL, None).ok()
+            }
+        }
     }
 
     /// Channel binding `tls-server-end-point`: the hash of the certificate that this handshake showed. RFC 5929 §4.1.
@@ -188,14 +235,22 @@ impl TlsStream {
     /// The client's certificate in DER, if it showed one. The client has proved that it holds the key in it, and nothing
     /// else about the certificate has been checked.
     pub fn peer_certificate(&self) -> Option<Vec<u8>> {
-        let (_, connection) = self.inner.get_ref();
-        connection.peer_certificates()?.first().map(|certificate| certificate.to_vec())
+        self.state().peer_certificates()?.first().map(|certificate| certificate.to_vec())
+    }
+
+    /// All certificates that the other side showed, in DER: its own first, its issuers behind.
+    pub fn peer_chain(&self) -> Vec<Vec<u8>> {
+        let chain = self.state().peer_certificates().unwrap_or_default();
+        chain.iter().map(|certificate| certificate.to_vec()).collect()
+    }
+
+    fn state(&self) -> &CommonState {
+        self.inner.get_ref().1
     }
 
     /// The version that was agreed on.
     pub fn version(&self) -> TlsVersion {
-        let (_, connection) = self.inner.get_ref();
-        match connection.protocol_version() {
+        match self.state().protocol_version() {
             Some(ProtocolVersion::TLSv1_3) => TlsVersion::Tls13,
             _ => TlsVersion::Tls12,
         }
@@ -301,6 +356,8 @@ impl SignatureHash {
 
 /// The protocol's name in ALPN. XEP-0368 §3.
 const ALPN_CLIENT: &[u8] = b"xmpp-client";
+/// The same between servers.
+const ALPN_SERVER: &[u8] = b"xmpp-server";
 /// RFC 7301 §6.
 const ALPN_HTTP: &[u8] = b"http/1.1";
 /// RFC 9266 §2.

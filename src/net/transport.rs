@@ -69,6 +69,21 @@ impl Transport {
         Ok(Transport { state: State::Tls(Box::new(stream)), peer: self.peer })
     }
 
+    /// The same for a connection of another server: only the protocol `xmpp-server` will do. XEP-0368.
+    pub async fn start_direct_tls_with_peer(self, tls: &ServerTls) -> io::Result<Transport> {
+        let socket = self.state.into_plain()?;
+        let stream = tls.accept_direct_peer(socket).await?;
+        Ok(Transport { state: State::Tls(Box::new(stream)), peer: self.peer })
+    }
+
+    /// The dialling side of the handshake, for a domain in its ASCII form; `direct` if the connection begins with TLS (XEP-0368).
+    /// Whatever certificate the other side shows is taken, and is to be judged by the caller.
+    pub async fn connect_tls(self, tls: &ServerTls, domain: &str, direct: bool) -> io::Result<Transport> {
+        let socket = self.state.into_plain()?;
+        let stream = tls.connect(domain, direct, socket).await?;
+        Ok(Transport { state: State::Tls(Box::new(stream)), peer: self.peer })
+    }
+
     /// The server's side of the handshake of HTTPS. As [`Transport::start_direct_tls`], for `http/1.1`, and asks for no
     /// certificate.
     pub async fn start_https(self, tls: &ServerTls) -> io::Result<Transport> {

@@ -1,19 +1,23 @@
-//! What a client's certificate must be: almost nothing. Its key must have signed the handshake: always.
+//! What a peer's certificate must be in the handshake: almost nothing. Its key must have signed the handshake: always.
 //!
 //! Kontalk's bridge certificate is self-made, signed with SHA-1, calls itself an authority, expires the moment it begins and
 //! has a malformed alternative name; all that counts is the key in it and the OpenPGP ring beside the key. So dates, versions,
 //! extensions and the certificate's own signature are never looked at, and a verifier that does look (webpki) would lock the
 //! clients out. The signature over the handshake is the whole proof that the client holds the key.
+//!
+//! Other servers' certificates are taken likewise, on both sides: who they must be is known only when they have said who they are
+//! ([`super::Authorities`] judges then).
 
 use std::fmt;
 
-use async_rustls::rustls::client::danger::HandshakeSignatureValid;
+use async_rustls::rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
 use async_rustls::rustls::crypto::WebPkiSupportedAlgorithms;
-use async_rustls::rustls::pki_types::{CertificateDer, SignatureVerificationAlgorithm, UnixTime};
+use async_rustls::rustls::pki_types::{CertificateDer, ServerName, SignatureVerificationAlgorithm, UnixTime};
 use async_rustls::rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
 use async_rustls::rustls::{
     CertificateError, DigitallySignedStruct, DistinguishedName, Error, PeerMisbehaved, SignatureScheme,
 };
+use sha2::{Digest, Sha256};
 use x509_parser::asn1_rs::{Any, FromDer, Tag};
 use x509_parser::certificate::X509CertificateParser;
 use x509_parser::nom::Parser;
@@ -35,6 +39,52 @@ impl AnyCertificate {
         let found = self.algorithms.mapping.iter().find(|(known, _)| *known == scheme);
         found.map(|(_, algorithms)| *algorithms).ok_or_else(unadvertised)
     }
+
+    fn tls12(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        let key = SubjectKey::of(certificate)?;
+        // RFC 5246 §7.4.1.4.1: the scheme names hash and kind of key, not the curve, so several algorithms come into question.
+        let mut candidates = self.algorithms_for(signed.scheme)?.iter();
+        let algorithm = candidates.find(|algorithm| key.is_for(**algorithm)).ok_or_else(wrong_kind_of_key)?;
+        key.verify(*algorithm, message, signed.signature())
+    }
+
+    fn tls13(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        // RFC 8446 §4.4.3: PKCS #1 v1.5 signs no handshake of TLS 1.3.
+        if !TLS13_SCHEMES.contains(&signed.scheme) {
+            return Err(unadvertised());
+        }
+        let key = SubjectKey::of(certificate)?;
+        // RFC 8446 §4.2.3: here the scheme does name the curve; the first algorithm is the one for it.
+        let algorithm = self.algorithms_for(signed.scheme)?.first().ok_or_else(unadvertised)?;
+        if !key.is_for(*algorithm) {
+            return Err(wrong_kind_of_key());
+        }
+        key.verify(*algorithm, message, signed.signature())
+    }
+
+    fn look_at(certificate: &CertificateDer<'_>) -> Result<(), Error> {
+        if certificate.len() > CERTIFICATE_BYTES_MAX {
+            return Err(Error::InvalidCertificate(CertificateError::BadEncoding));
+        }
+        SubjectKey::of(certificate).map(drop)
+    }
+}
+
+/// SHA-256 of a certificate's public key as it stands there (SubjectPublicKeyInfo, RFC 5280 §4.1.2.7), in DER.
+pub fn spki_sha256(certificate: &[u8]) -> Option<[u8; 32]> {
+    let mut parser = X509CertificateParser::new().with_deep_parse_extensions(false);
+    let (_, parsed) = parser.parse(certificate).ok()?;
+    Some(Sha256::digest(parsed.tbs_certificate.subject_pki.raw).into())
 }
 
 impl ClientCertVerifier for AnyCertificate {
@@ -53,10 +103,7 @@ impl ClientCertVerifier for AnyCertificate {
         _intermediates: &[CertificateDer<'_>],
         _now: UnixTime,
     ) -> Result<ClientCertVerified, Error> {
-        if end_entity.len() > CERTIFICATE_BYTES_MAX {
-            return Err(Error::InvalidCertificate(CertificateError::BadEncoding));
-        }
-        SubjectKey::of(end_entity)?;
+        AnyCertificate::look_at(end_entity)?;
         Ok(ClientCertVerified::assertion())
     }
 
@@ -66,11 +113,7 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        let key = SubjectKey::of(certificate)?;
-        // RFC 5246 §7.4.1.4.1: the scheme names hash and kind of key, not the curve, so several algorithms come into question.
-        let mut candidates = self.algorithms_for(signed.scheme)?.iter();
-        let algorithm = candidates.find(|algorithm| key.is_for(**algorithm)).ok_or_else(wrong_kind_of_key)?;
-        key.verify(*algorithm, message, signed.signature())
+        self.tls12(message, certificate, signed)
     }
 
     fn verify_tls13_signature(
@@ -79,17 +122,43 @@ impl ClientCertVerifier for AnyCertificate {
         certificate: &CertificateDer<'_>,
         signed: &DigitallySignedStruct,
     ) -> Result<HandshakeSignatureValid, Error> {
-        // RFC 8446 §4.4.3: PKCS #1 v1.5 signs no handshake of TLS 1.3.
-        if !TLS13_SCHEMES.contains(&signed.scheme) {
-            return Err(unadvertised());
-        }
-        let key = SubjectKey::of(certificate)?;
-        // RFC 8446 §4.2.3: here the scheme does name the curve; the first algorithm is the one for it.
-        let algorithm = self.algorithms_for(signed.scheme)?.first().ok_or_else(unadvertised)?;
-        if !key.is_for(*algorithm) {
-            return Err(wrong_kind_of_key());
-        }
-        key.verify(*algorithm, message, signed.signature())
+        self.tls13(message, certificate, signed)
+    }
+
+    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
+        self.algorithms.supported_schemes()
+    }
+}
+
+impl ServerCertVerifier for AnyCertificate {
+    fn verify_server_cert(
+        &self,
+        end_entity: &CertificateDer<'_>,
+        _intermediates: &[CertificateDer<'_>],
+        _server_name: &ServerName<'_>,
+        _ocsp_response: &[u8],
+        _now: UnixTime,
+    ) -> Result<ServerCertVerified, Error> {
+        AnyCertificate::look_at(end_entity)?;
+        Ok(ServerCertVerified::assertion())
+    }
+
+    fn verify_tls12_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls12(message, certificate, signed)
+    }
+
+    fn verify_tls13_signature(
+        &self,
+        message: &[u8],
+        certificate: &CertificateDer<'_>,
+        signed: &DigitallySignedStruct,
+    ) -> Result<HandshakeSignatureValid, Error> {
+        self.tls13(message, certificate, signed)
     }
 
     fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {

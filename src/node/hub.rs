@@ -18,6 +18,7 @@ use crate::jid::BareJid;
 use crate::limits;
 use crate::roster::Removal;
 use crate::router::{Action, ConnectionId, Event, Receipt, Router, Storage, Ticket};
+use crate::s2s::Outlet;
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
 
@@ -113,6 +114,8 @@ pub(super) struct Hub {
     outboxes: HashMap<ConnectionId, Outbox>,
     components: Components,
     desk: Desk,
+    /// Where stanzas for other domains go, if the node federates.
+    outlet: Option<Outlet>,
     /// Events that actions led to; they come before the inbox.
     follow_up: VecDeque<Event>,
     actions: Vec<Action>,
@@ -126,13 +129,20 @@ enum Wake {
 }
 
 impl Hub {
-    pub(super) fn new(router: Router<Store>, store: Store, desk: Desk, components: Components) -> (Hub, Inbox) {
+    pub(super) fn new(
+        router: Router<Store>,
+        store: Store,
+        desk: Desk,
+        components: Components,
+        outlet: Option<Outlet>,
+    ) -> (Hub, Inbox) {
         let (sender, inbox) = bounded(limits::ROUTER_INBOX_MAX);
         let hub = Hub {
             router,
             durable: store.take_durable_events(),
             components,
             desk,
+            outlet,
             store,
             own: sender.downgrade(),
             jobs: Arc::new(Semaphore::new(limits::DESK_JOBS_MAX)),
@@ -346,6 +356,11 @@ impl Hub {
                 let stanzas = self.desk.now_sees(&self.router, &viewer, &account);
                 self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
             }
+            Action::PeerAck { link, h } => {
+                if let Some(outlet) = &self.outlet {
+                    outlet.acknowledge(link, h);
+                }
+            }
             Action::Remote(stanza, receipt) => self.send_remote(stanza, receipt),
             Action::Unread { account, silent } => {
                 let pushes = self.desk.unread(&account, &silent, &self.router);
@@ -406,9 +421,16 @@ impl Hub {
             Sent::Taken => {}
             Sent::Refused(refused) => self.refuse_remote(*refused),
             Sent::NotOurs(stanza, receipt) => {
-                // There is no federation yet.
-                let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
-                self.refuse_remote(Refused { stanza: *stanza, error, receipt });
+                let refused = match &self.outlet {
+                    Some(outlet) => outlet.send(*stanza, receipt).err().map(|refused| (*refused.stanza, refused.error)),
+                    None => {
+                        let error = StanzaError::new(StanzaCondition::RemoteServerNotFound);
+                        Some((*stanza, error.text("this node does not federate")))
+                    }
+                };
+                if let Some((stanza, error)) = refused {
+                    self.refuse_remote(Refused { stanza, error, receipt });
+                }
             }
         }
     }

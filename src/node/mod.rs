@@ -8,6 +8,7 @@
 //! | [`hub`] | events of connections and control, durable tickets of the store, its deadline | outboxes, store |
 //! | one per listener | connections | starts connections |
 //! | one per connection (`c2s`, `component`) | its socket, its outbox | the hub's inbox |
+//! | clerk and streams (`s2s`) | other servers, the queues to them | hub, store |
 //! | [`control`] | commands of the operator | hub, store |
 //! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
@@ -34,6 +35,7 @@ mod hub;
 mod identity;
 mod login;
 mod modem;
+mod peers;
 mod provider;
 mod random;
 mod registration;
@@ -63,6 +65,7 @@ use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::pgp::ServerKey;
 use crate::router::{Now, Router};
+use crate::s2s::{Federation, Outlet, Post, Start};
 use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
@@ -73,6 +76,7 @@ use control::ControlFault;
 use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
+use peers::PeerHost;
 use signals::Signal;
 use trust::Trust;
 use web::Website;
@@ -186,6 +190,13 @@ async fn serve(
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
     let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
+    let mut peer_listeners = Vec::new();
+    if config.s2s.enabled {
+        for (addresses, start) in [(&config.s2s.listen, Start::StartTls), (&config.s2s.listen_tls, Start::DirectTls)] {
+            let bound = net::bind(addresses).map_err(NodeFault::Listen)?;
+            peer_listeners.extend(bound.into_iter().map(|listener| (listener, start)));
+        }
+    }
     let (website, upload_clerk) = Website::open(config, &certificate)?;
     let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
     let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
@@ -195,6 +206,10 @@ async fn serve(
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
+        .chain(peer_listeners.iter().map(|(l, start)| {
+            let tls = if *start == Start::DirectTls { " with direct TLS" } else { "" };
+            format!("listening for other servers{tls} on {}", l.local_addr())
+        }))
         .chain(website.iter().flat_map(Website::listening))
         .chain(component_listeners.iter().map(|l| format!("listening for components on {}", l.local_addr())))
         .collect();
@@ -208,7 +223,13 @@ async fn serve(
     let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     desk.set_upload_clerk(upload_clerk);
     desk.set_trust(trust.clone());
-    let (hub, inbox) = Hub::new(router, store.clone(), desk, Components::new(secrets.keys().cloned()));
+    let federation = config
+        .s2s
+        .enabled
+        .then(|| (Arc::new(Post::new(config.s2s.queue_age)), peers::settings(config, &store, secrets.keys())));
+    let outlet = federation.as_ref().map(|(post, settings)| Outlet::new(post.clone(), settings.peers.clone()));
+    let components = Components::new(secrets.keys().cloned());
+    let (hub, inbox) = Hub::new(router, store.clone(), desk, components, outlet);
     let host = NodeHost::new(
         config,
         store.clone(),
@@ -245,6 +266,14 @@ async fn serve(
     let upkeep = trust.map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
     let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
+    let federation = match federation {
+        Some((post, settings)) => {
+            let host = PeerHost { certificate: certificate.clone(), inbox: inbox.clone(), store: store.clone() };
+            let outgoing = store.outgoing().map_err(NodeFault::StoreBroke)?;
+            Some(Federation::start(executor, post, Arc::new(host), settings, peer_listeners, outgoing))
+        }
+        None => None,
+    };
     inbox.farewells(&store).await;
     for line in &listening {
         say(announce, line);
@@ -280,6 +309,10 @@ async fn serve(
     drop(upkeep);
     drop(expiry);
     control::remove(&config.data_dir);
+    // First: what other servers have, or the disk, the router need not ask its clients for again.
+    if let Some(federation) = federation {
+        federation.stop(PEERS_PATIENCE).await;
+    }
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
     drop(modem);
@@ -377,6 +410,8 @@ fn trial_greeting(config: &Config) -> String {
     )
 }
 
+/// How long streams with other servers may take to end in order; what they have not confirmed then is stored.
+const PEERS_PATIENCE: Duration = Duration::from_millis(1500);
 const RECOVERY_HEAD: &str = "\n\
     WRITE THESE 24 WORDS ON PAPER. They are shown once and kept nowhere; with them this node can prove who it is after\n\
     its machine is lost or stolen.\n\n";

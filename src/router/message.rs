@@ -284,7 +284,7 @@ impl<S: Storage> Router<S> {
 /// Is the message stored when nobody is there, and must it not be lost? Chat states (XEP-0085)
 /// alone are worth nothing later; receipts (XEP-0184) have no body and are kept, as Kontalk clients need it. XEP-0160 §3,
 /// XEP-0334 §4.3.
-pub(super) fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {
+pub fn is_kept(stanza: &Stanza, kind: MessageType) -> bool {
     if !matches!(kind, MessageType::Normal | MessageType::Chat) {
         return false;
     }
@@ -306,7 +306,7 @@ fn is_event(stanza: &Stanza) -> bool {
 }
 
 /// Nothing but chat states: not worth waking anybody for. XEP-0085 §5.
-pub(super) fn is_trifle(stanza: &Stanza) -> bool {
+pub fn is_trifle(stanza: &Stanza) -> bool {
     let mut children = stanza.element().children();
     stanza.element().first_child().is_some()
         && children.all(|child| {

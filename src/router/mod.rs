@@ -24,6 +24,7 @@ mod kept;
 mod kontalk;
 mod ledger;
 mod message;
+mod peers;
 mod presence;
 mod remote;
 mod roll;
@@ -39,6 +40,7 @@ mod wake;
 mod watchers;
 
 pub use kept::{KeptSession, KeptState};
+pub use message::{is_kept, is_trifle};
 pub use remote::Receipt;
 pub use storage::{ArchiveScan, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 pub use watchers::Watcher;
@@ -55,11 +57,15 @@ use crate::xml::{Element, ns};
 use archive::Archiving;
 use ledger::{Debt, Ledger, WhenDurable};
 use remote::Abroad;
-use session::{Cargo, Session, SessionId};
+use session::{Cargo, Session, SessionId, StreamManagement};
 
 /// Names one connection for as long as it lasts; the edges number them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct ConnectionId(pub u64);
+
+/// Names one stream with another server for as long as it lasts; the edges number them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct LinkId(pub u64);
 
 /// The two clocks, read together by whoever calls.
 #[derive(Clone, Copy, Debug)]
@@ -153,6 +159,28 @@ pub enum Event {
     FromServer(Stanza),
     /// The same, once the store has made a ticket durable: an answer that is a promise.
     FromServerWhenDurable(Ticket, Stanza),
+    /// A stanza of another server, `from` its domain and `to` one of ours.
+    FromPeer {
+        /// The stream it came on.
+        link: LinkId,
+        /// The stanza.
+        stanza: Stanza,
+    },
+    /// A stanza of another server that its stream dealt with by itself: it counts as received, and the answer is routed.
+    PeerAnswered {
+        /// The stream it came on.
+        link: LinkId,
+        /// The answer, if there is one.
+        reply: Option<Stanza>,
+    },
+    /// Another server counts what it sends from now on. XEP-0198 §3.
+    PeerManaged(LinkId),
+    /// `<r/>` of another server. XEP-0198 §4.
+    PeerAckRequest(LinkId),
+    /// A stream with another server has ended.
+    PeerGone(LinkId),
+    /// The store has what [`Action::Remote`] gave out, and will have made it durable with this ticket.
+    RemoteStored(Ticket, Receipt),
     /// These visitors must go: their streams end with this error, and cannot be resumed. What waits for them is stored.
     VisitorsEnd {
         /// Their addresses here.
@@ -277,6 +305,13 @@ pub enum Action {
     },
     /// A stanza for another domain. The receipt, if there is one, is given back by [`Event::RemoteTaken`].
     Remote(Stanza, Option<Receipt>),
+    /// Tell another server how many of its stanzas were handled. XEP-0198 §4.
+    PeerAck {
+        /// On this stream.
+        link: LinkId,
+        /// The count, modulo 2^32.
+        h: u32,
+    },
     /// The last session of an account has ended.
     WentOffline(BareJid),
     /// A message waits for an account, that is worth waking its devices for (XEP-0357): those that are not connected, and those
@@ -301,6 +336,9 @@ pub struct Router<S> {
     /// Sessions without a connection, by the moment they end.
     waiting: BTreeSet<(Instant, SessionId)>,
     next_session: u64,
+    /// Streams of other servers that count what they send.
+    links: HashMap<LinkId, SessionId>,
+    peers: HashMap<SessionId, (LinkId, StreamManagement)>,
     now: Now,
     actions: Vec<Action>,
     /// The node stops.
@@ -334,6 +372,8 @@ impl<S: Storage> Router<S> {
             abroad: Abroad::default(),
             waiting: BTreeSet::new(),
             next_session: 0,
+            links: HashMap::new(),
+            peers: HashMap::new(),
             now,
             actions: Vec::new(),
             stopped: false,
@@ -361,12 +401,18 @@ impl<S: Storage> Router<S> {
             Event::Lost(connection) => self.connection_lost(connection),
             Event::Overflowed(connection) => self.overflowed(connection),
             Event::Durable(ticket) => self.durable(ticket),
-            Event::FromRemote(stanza) => self.remote_stanza(stanza),
+            Event::FromRemote(stanza) => self.remote_stanza(stanza, None),
             Event::RemoteTaken(receipt) => self.remote_taken(receipt),
             Event::FromServer(stanza) => self.route(stanza, None),
             Event::FromServerWhenDurable(ticket, stanza) => {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
             }
+            Event::FromPeer { link, stanza } => self.stanza_from_peer(link, stanza),
+            Event::PeerAnswered { link, reply } => self.peer_answered(link, reply),
+            Event::PeerManaged(link) => self.peer_managed(link),
+            Event::PeerAckRequest(link) => self.peer_requests_ack(link),
+            Event::PeerGone(link) => self.peer_gone(link),
+            Event::RemoteStored(ticket, receipt) => self.remote_stored(ticket, receipt),
             Event::VisitorsEnd { accounts, error } => self.visitors_end(&accounts, &error),
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
             Event::EndSessions { jid, error } => self.end_sessions(&jid, &error),

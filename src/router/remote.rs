@@ -5,16 +5,18 @@
 //! ([`Event::RemoteTaken`](super::Event::RemoteTaken)) when the other side has the stanza, or when an error that says it has not
 //! is on its way to the sender, whichever comes first; each receipt once.
 //!
-//! What comes from another domain has its sender checked already: a domain speaks for itself only. Nothing is owed for it, since
-//! nobody there asks for acknowledgements; otherwise it is treated as if one of ours had sent it.
+//! What comes from another domain has its sender checked already: a domain speaks for itself only. Something is owed for it where
+//! the stream that it came on counts (`peers`); otherwise it is treated as if one of ours had sent it.
 //!
 //! Limits: a receipt lives as long as what it belongs to waits in the carrier's bounded queue.
 
 use std::collections::HashMap;
 
-use super::ledger::Debt;
+use super::carbons::strip_forged_copies;
+use super::ledger::{Debt, WhenDurable};
 use super::session::SessionId;
-use super::{Router, Storage};
+use super::stamps::forget_stanza_ids_of;
+use super::{Router, Storage, Ticket};
 use crate::jid::{BareJid, Jid};
 use crate::stanza::{Kind, PresenceType, Stanza};
 
@@ -67,8 +69,15 @@ impl<S: Storage> Router<S> {
         self.settle(debt);
     }
 
+    /// The disk will have a stanza for another domain, and whoever carries it tries again after a restart.
+    pub(super) fn remote_stored(&mut self, ticket: Ticket, receipt: Receipt) {
+        if let Some(debt) = self.abroad.debts.remove(&receipt) {
+            self.when_durable(ticket, WhenDurable::Settle(debt));
+        }
+    }
+
     /// A stanza of another domain. It may be for a third one: a gateway on this machine reaches the world through us.
-    pub(super) fn remote_stanza(&mut self, mut stanza: Stanza) {
+    pub(super) fn remote_stanza(&mut self, mut stanza: Stanza, debt: Option<Debt>) {
         if stanza.from_bare().is_none_or(|from| self.is_local(from)) {
             // RFC 6120 §8.1.2.2.
             return log::error!("a stanza from outside in our own name passed its edge; it was dropped");
@@ -77,7 +86,11 @@ impl<S: Storage> Router<S> {
             stanza.set_to(Some(Jid::Bare(self.domain.clone())));
         }
         self.forget_own_delay_stamps(&mut stanza);
-        self.route(stanza, None);
+        strip_forged_copies(&mut stanza);
+        if let Some(account) = stanza.to().map(|to| to.bare().clone()) {
+            forget_stanza_ids_of(&mut stanza, &account);
+        }
+        self.route(stanza, debt);
     }
 
     /// RFC 6121 §3.1.2: a request that another domain has not answered may have been lost, and is made again when the account's

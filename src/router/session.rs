@@ -98,11 +98,29 @@ impl StreamManagement {
         self.received.wrapping_sub(u32::try_from(self.open.len()).unwrap_or(u32::MAX))
     }
 
+    /// The answer to a waiting `<r/>`, once all that had been received by then is safe.
+    pub(super) fn due_answer(&mut self) -> Option<u32> {
+        let handled = self.handled();
+        let (first, last) = self.asked_at?;
+        if is_behind(handled, first) {
+            return None;
+        }
+        // One who asks after each stanza of a flood gets an answer now and another one later.
+        self.asked_at = is_behind(handled, last).then_some((last, last));
+        Some(handled)
+    }
+
     /// The place of a received stanza among the open ones.
     pub(super) fn open_index(&self, number: u32) -> Option<usize> {
         let behind = number.wrapping_sub(self.handled()).checked_sub(1)?;
         usize::try_from(behind).ok().filter(|index| *index < self.open.len())
     }
+}
+
+/// Modulo 2^32: has `handled` not yet reached `wanted`? XEP-0198 §4.
+fn is_behind(handled: u32, wanted: u32) -> bool {
+    let distance = wanted.wrapping_sub(handled);
+    distance != 0 && distance <= u32::MAX / 2
 }
 
 /// A message written, or being written, to a connection without stream management.

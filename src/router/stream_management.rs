@@ -34,15 +34,27 @@ impl<S: Storage> Router<S> {
         let Some(debt) = debt else { return };
         let Some(open) = self.open_debts(debt) else { return };
         *open = open.saturating_sub(1);
-        let Some(sm) = self.sessions.get_mut(&debt.session).and_then(|s| s.sm.as_mut()) else { return };
+        let Some(sm) = self.management(debt.session) else { return };
         while sm.open.front() == Some(&0) {
             sm.open.pop_front();
         }
-        self.answer_ack_request(debt.session);
+        if self.peers.contains_key(&debt.session) {
+            self.answer_peer(debt.session);
+        } else {
+            self.answer_ack_request(debt.session);
+        }
+    }
+
+    /// The count of a session, or of another server's stream.
+    fn management(&mut self, id: SessionId) -> Option<&mut StreamManagement> {
+        match self.sessions.get_mut(&id) {
+            Some(session) => session.sm.as_deref_mut(),
+            None => self.peers.get_mut(&id).map(|(_, sm)| sm),
+        }
     }
 
     fn open_debts(&mut self, debt: Debt) -> Option<&mut u16> {
-        let sm = self.sessions.get_mut(&debt.session)?.sm.as_mut()?;
+        let sm = self.management(debt.session)?;
         let index = sm.open_index(debt.number)?;
         sm.open.get_mut(index)
     }
@@ -59,13 +71,7 @@ impl<S: Storage> Router<S> {
     fn answer_ack_request(&mut self, id: SessionId) {
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let Some(sm) = session.sm.as_mut() else { return };
-        let handled = sm.handled();
-        let Some((first, last)) = sm.asked_at else { return };
-        if is_behind(handled, first) {
-            return;
-        }
-        // A client that asks after each stanza of a flood gets an answer now and another one later.
-        sm.asked_at = is_behind(handled, last).then_some((last, last));
+        let Some(handled) = sm.due_answer() else { return };
         match sm.resuming.take() {
             Some((connection, h)) => self.complete_resumption(id, connection, h),
             None => {
@@ -439,12 +445,6 @@ impl<S: Storage> Router<S> {
         // XEP-0352 §5: a new stream begins active.
         self.release_held(id);
     }
-}
-
-/// Modulo 2^32: has `handled` not yet reached `wanted`? XEP-0198 §4.
-fn is_behind(handled: u32, wanted: u32) -> bool {
-    let distance = wanted.wrapping_sub(handled);
-    distance != 0 && distance <= u32::MAX / 2
 }
 
 fn is_parcel(cargo: &Cargo) -> bool {

@@ -26,6 +26,7 @@ mod error;
 mod expiry;
 mod offline;
 mod open;
+mod outgoing;
 mod pubsub;
 mod push;
 mod record;

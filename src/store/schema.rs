@@ -34,6 +34,7 @@
 //! | `push` | `ACCOUNT 00 SERVICE 00 NODE` | how a device is woken (`push`) |
 //! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
+//! | `outgoing` | number (8), part (2) | a part of a stanza on its way to another domain (`outgoing`) |
 //! | `undiscoverable` | `ACCOUNT` | empty: strangers do not find it by its number |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
@@ -73,6 +74,7 @@ pub(super) struct Trees {
     pub(super) meta: sled::Tree,
     pub(super) push: sled::Tree,
     pub(super) inactive: sled::Tree,
+    pub(super) outgoing: sled::Tree,
     pub(super) undiscoverable: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
@@ -106,6 +108,7 @@ impl Trees {
             meta: db.open_tree("meta")?,
             push: db.open_tree("push")?,
             inactive: db.open_tree("inactive")?,
+            outgoing: db.open_tree("outgoing")?,
             undiscoverable: db.open_tree("undiscoverable")?,
             damaged: db.open_tree("damaged")?,
         })
@@ -170,6 +173,11 @@ pub(super) fn item_key(prefix: &[u8], number: u64, part: u16) -> Vec<u8> {
 /// Key of an item's name, behind the prefix of its node.
 pub(super) fn item_id_key(prefix: &[u8], id: &str) -> Vec<u8> {
     [prefix, id.as_bytes()].concat()
+}
+
+/// Key of a part of a stanza on its way to another domain.
+pub(super) fn outgoing_key(number: u64, part: u16) -> Vec<u8> {
+    [number.to_be_bytes().as_slice(), part.to_be_bytes().as_slice()].concat()
 }
 
 /// Key of a part of a ring.

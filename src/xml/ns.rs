@@ -76,6 +76,14 @@ pub const BLOCKING: &str = "urn:xmpp:blocking";
 pub const BLOCKING_ERRORS: &str = "urn:xmpp:blocking:errors";
 /// XEP-0198.
 pub const SM: &str = "urn:xmpp:sm:3";
+/// XEP-0220.
+pub const DIALBACK: &str = "jabber:server:dialback";
+/// XEP-0220 §2.3.1: its stream feature.
+pub const DIALBACK_FEATURE: &str = "urn:xmpp:features:dialback";
+/// XEP-0288.
+pub const BIDI: &str = "urn:xmpp:bidi";
+/// XEP-0288: its stream feature.
+pub const BIDI_FEATURE: &str = "urn:xmpp:features:bidi";
 /// XEP-0199.
 pub const PING: &str = "urn:xmpp:ping";
 /// XEP-0202.

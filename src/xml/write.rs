@@ -6,12 +6,20 @@ impl Element {
     /// Appends the element to `out`, for a place where `outer` is the default namespace.
     pub fn write(&self, out: &mut String, outer: &str) {
         // The two elements of a stream that clients expect with the prefix of the root, RFC 6120 §4.8.5.
-        let prefix =
-            if self.namespace() == ns::STREAM && matches!(self.name(), "features" | "error") { "stream:" } else { "" };
+        // And those of dialback, whose prefix some servers take for a part of the name (XEP-0220 §2.1.1).
+        let prefix = match (self.namespace(), self.name()) {
+            (ns::STREAM, "features" | "error") => "stream:",
+            (ns::DIALBACK, "result" | "verify") => "db:",
+            _ => "",
+        };
         out.push('<');
         out.push_str(prefix);
         out.push_str(self.name());
         let inner = if prefix.is_empty() { self.namespace() } else { outer };
+        if prefix == "db:" {
+            // Also where the header declared none.
+            out.push_str(" xmlns:db='jabber:server:dialback'");
+        }
         if inner != outer {
             out.push_str(" xmlns='");
             escape_attribute(inner, out);

@@ -41,6 +41,8 @@ pub struct ClientCertificate {
 #[derive(Clone, Debug)]
 pub struct Connect {
     pub address: SocketAddr,
+    /// The domain that the client means.
+    pub domain: &'static str,
     /// TLS from the first byte; else STARTTLS.
     pub direct: bool,
     pub version: TlsVersion,
@@ -50,7 +52,13 @@ pub struct Connect {
 impl Connect {
     /// STARTTLS and TLS 1.3, no certificate: what a modern client does by default.
     pub fn to(node: &Node) -> Connect {
-        Connect { address: node.address, direct: false, version: TlsVersion::V13, certificate: None }
+        Connect {
+            address: node.address,
+            domain: node.domain(),
+            direct: false,
+            version: TlsVersion::V13,
+            certificate: None,
+        }
     }
 
     /// TLS 1.3 from the first byte.
@@ -107,6 +115,8 @@ pub struct Sm {
 pub struct Client {
     pub(super) wire: Wire,
     pub(super) framer: Framer,
+    /// The domain of its node.
+    pub domain: &'static str,
     /// The stream features last seen.
     pub features: Element,
     /// The full JID, once bound.
@@ -134,6 +144,7 @@ impl Client {
     /// The same where a refusal is expected or allowed.
     pub fn try_connect(how: &Connect) -> Result<Client, Lost> {
         let mut client = Client::connect_plain(how.address).map_err(|_| Lost::Closed)?;
+        client.domain = how.domain;
         if !how.direct {
             client.try_open_stream()?;
             client.try_send_raw(&format!("<starttls xmlns='{}'/>", ns::TLS))?;
@@ -153,6 +164,7 @@ impl Client {
         socket.set_nodelay(true)?;
         Ok(Client {
             wire: Wire::Plain(socket),
+            domain: DOMAIN,
             framer: Framer::new(LIMITS),
             features: Element::new("features", ns::STREAM),
             jid: None,
@@ -167,12 +179,13 @@ impl Client {
     pub fn try_open_stream(&mut self) -> Result<(), Lost> {
         self.framer.restart();
         self.try_send_raw(&format!(
-            "<?xml version='1.0'?><stream:stream xmlns='{}' xmlns:stream='{}' to='{DOMAIN}' version='1.0' xml:lang='en'>",
+            "<?xml version='1.0'?><stream:stream xmlns='{}' xmlns:stream='{}' to='{}' version='1.0' xml:lang='en'>",
             ns::CLIENT,
-            ns::STREAM
+            ns::STREAM,
+            self.domain
         ))?;
         match self.read_frame()? {
-            Frame::Header(header) => assert_eq!(header.root.attribute("from"), Some(DOMAIN)),
+            Frame::Header(header) => assert_eq!(header.root.attribute("from"), Some(self.domain)),
             other => panic!("expected a stream header, got {other:?}"),
         }
         self.features = self.try_next()?;
@@ -368,7 +381,7 @@ impl Client {
 
     pub(super) fn start_tls(&mut self, how: &Connect) -> Result<(), Lost> {
         let socket = self.socket().try_clone().map_err(|_| Lost::Closed)?;
-        let name = ServerName::try_from(DOMAIN).expect("the domain is a name");
+        let name = ServerName::try_from(self.domain).expect("the domain is a name");
         let connection = ClientConnection::new(tls_config(how), name).expect("the TLS client can be made");
         self.wire = Wire::Tls(Box::new(StreamOwned::new(connection, socket)));
         self.framer.restart_discarding();

@@ -14,12 +14,14 @@ use std::{fs, io, thread};
 
 use super::{BODY_MARKER, lock, secret, secrets};
 
-/// The domain that every test node serves.
+/// The domain that a test node serves if nothing else is said.
 pub const DOMAIN: &str = "kontalk.test";
 
 /// How a node is started.
 #[derive(Clone)]
 pub struct NodeOptions {
+    /// The domain it serves.
+    pub domain: &'static str,
     /// `log.level` of its configuration. Tests want everything, so that the search for secrets means something.
     pub log_level: &'static str,
     /// More lines for the configuration file, before its sections.
@@ -35,6 +37,7 @@ pub struct NodeOptions {
 impl Default for NodeOptions {
     fn default() -> NodeOptions {
         NodeOptions {
+            domain: DOMAIN,
             log_level: "trace",
             extra_config: String::new(),
             sections: BTreeMap::new(),
@@ -128,7 +131,7 @@ impl Node {
 
     /// The node's domain.
     pub fn domain(&self) -> &'static str {
-        DOMAIN
+        self.options.domain
     }
 
     /// Its data directory.
@@ -189,7 +192,7 @@ impl Node {
 
     /// Makes an account `localpart@kontalk.test`; its password is [`password_of`] the localpart.
     pub fn add_account(&self, localpart: &str) {
-        let address = format!("{localpart}@{DOMAIN}");
+        let address = format!("{localpart}@{}", self.domain());
         let output =
             self.cli_with_input(&["account", "add", &address, "--password-file", "-"], &password_of(localpart));
         assert!(output.status.success(), "account add {address}: {output:?}\n{}", self.log.tail());
@@ -463,7 +466,10 @@ fn config(dir: &Path, options: &NodeOptions) -> String {
             given.push_str(&lines);
         }
     }
-    let mut text = format!("domain = \"{DOMAIN}\"\ndata_dir = \"{}\"\n", dir.join("data").display());
+    // Tests that federate say with whom, and where.
+    sections.entry("s2s".to_owned()).or_insert_with(|| "enabled = false\n".to_owned());
+    let mut text =
+        format!("domain = \"{domain}\"\ndata_dir = \"{}\"\n", dir.join("data").display(), domain = options.domain);
     text += &options.extra_config;
     for (section, lines) in sections {
         text += &format!("\n[{section}]\n{lines}");

@@ -4,7 +4,6 @@ use kontalk_node::jid::FullJid;
 use kontalk_node::xml::{Element, escape_attribute, escape_text, ns};
 
 use super::client::Client;
-use super::node::DOMAIN;
 
 /// Why an iq was refused: the error's condition and type. RFC 6120 §8.3.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -54,7 +53,7 @@ impl Client {
     /// The barrier: a ping to the server and back. All that was sent before has been handled, and all that this brought to
     /// this very client is queued. XEP-0199.
     pub fn roundtrip(&mut self) {
-        let answer = self.iq("get", Some(DOMAIN), &format!("<ping xmlns='{}'/>", ns::PING));
+        let answer = self.iq("get", Some(self.domain), &format!("<ping xmlns='{}'/>", ns::PING));
         assert_eq!(answer.attribute("type"), Some("result"), "{answer:?}");
     }
 

@@ -5,6 +5,7 @@ mod archive;
 mod delivery;
 mod devices;
 mod extensions;
+mod peers;
 mod presence;
 mod random;
 mod remote;
@@ -187,6 +188,8 @@ struct Play {
     served: Vec<Stanza>,
     replies: Vec<Stanza>,
     remote: Vec<Stanza>,
+    /// What peers were told.
+    peer_acks: Vec<u32>,
     /// For whom something waits, and who does not answer.
     unread: Vec<String>,
     /// Other domains take nothing until the test says so.
@@ -209,6 +212,7 @@ impl Play {
             served: Vec::new(),
             replies: Vec::new(),
             remote: Vec::new(),
+            peer_acks: Vec::new(),
             unread: Vec::new(),
             remote_slow: false,
             receipts: Vec::new(),
@@ -250,6 +254,7 @@ impl Play {
                         }
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
+                    Action::PeerAck { h, .. } => self.peer_acks.push(h),
                     Action::Remote(stanza, receipt) => {
                         self.remote.push(stanza);
                         match receipt {

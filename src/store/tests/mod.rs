@@ -10,6 +10,7 @@ mod expiry;
 mod measure;
 mod messages;
 mod nodes;
+mod outgoing;
 mod pubsub;
 mod push;
 mod rosters;
