@@ -18,10 +18,11 @@
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`account`] | registration: number, code, key; throttles | words |
+//! | | [`dispatch`] | by which way a number is challenged, and whether: routes, budgets, breakers | words |
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
@@ -123,6 +124,7 @@ pub mod archive;
 pub mod c2s;
 pub mod caps;
 pub mod config;
+pub mod dispatch;
 pub mod jid;
 pub mod limits;
 pub mod net;

@@ -45,6 +45,18 @@ impl fmt::Debug for HashKey {
 #[derive(Clone, Copy, Eq)]
 pub struct KeyedHash([u8; HASH_BYTES]);
 
+impl KeyedHash {
+    /// For a counter that outlives the process; whoever reads it there needs the key to make sense of it.
+    pub fn to_bytes(self) -> [u8; HASH_BYTES] {
+        self.0
+    }
+
+    /// As it was kept.
+    pub fn from_bytes(bytes: [u8; HASH_BYTES]) -> KeyedHash {
+        KeyedHash(bytes)
+    }
+}
+
 impl PartialEq for KeyedHash {
     fn eq(&self, other: &KeyedHash) -> bool {
         self.0.ct_eq(&other.0).into()
@@ -65,8 +77,8 @@ impl fmt::Debug for KeyedHash {
 
 /// The block of SHA-256.
 const BLOCK_BYTES: usize = 64;
-/// Half of SHA-256's output, RFC 2104 §5.
-const HASH_BYTES: usize = 16;
+/// Bytes of a hash: half of SHA-256's output, RFC 2104 §5.
+pub const HASH_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {
