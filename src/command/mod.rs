@@ -3,6 +3,7 @@
 mod account;
 mod key;
 mod serve;
+mod sms;
 mod status;
 
 use std::io::Write;
@@ -43,6 +44,7 @@ enum Subcommand {
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
+    Sms(sms::Sms),
     Version(Version),
 }
 
@@ -79,6 +81,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
+        Some(Subcommand::Sms(sms)) => sms::run(sms),
         Some(Subcommand::Version(_)) => version(),
     }
 }

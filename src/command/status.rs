@@ -63,7 +63,8 @@ fn in_words(status: &control::Status) -> String {
          sessions          {}\n\
          accounts          {}\n\
          waiting messages  {}\n\
-         store             {:.1} MiB",
+         store             {:.1} MiB\n\
+         {}",
         status.domain,
         status.key,
         status.version,
@@ -71,7 +72,8 @@ fn in_words(status: &control::Status) -> String {
         status.sessions,
         status.accounts,
         status.offline_messages,
-        status.store_bytes as f64 / 1_048_576.0
+        status.store_bytes as f64 / 1_048_576.0,
+        super::sms::in_words(&status.sms)
     )
 }
 

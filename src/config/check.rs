@@ -11,7 +11,8 @@ use crate::limits;
 
 use super::document::{Document, Found, Key};
 use super::problem::Problem;
-use super::{C2s, Config, Limits, Registration, SmsVia, Throttle, TlsFiles};
+use super::sms::sms;
+use super::{C2s, Config, Limits, Registration, Throttle, TlsFiles};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -28,7 +29,7 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     c2s(document, &mut config.c2s);
     config.tls = tls(document, base);
     registration(document, &mut config.registration);
-    sms(document, &mut config.sms.via);
+    sms(document, &mut config.sms);
     if let Some(found) = document.text("log.level") {
         match found.value.parse() {
             Ok(level) => config.log.level = level,
@@ -266,15 +267,6 @@ fn url(document: &mut Document<'_>, path: &str) -> Option<String> {
     }
 }
 
-fn sms(document: &mut Document<'_>, via: &mut SmsVia) {
-    if let Some(found) = document.text("sms.via") {
-        match found.value.as_str() {
-            "terminal" => *via = SmsVia::Terminal,
-            _ => document.object(&found, "there is no such way to send", "\"terminal\""),
-        }
-    }
-}
-
 fn limits(document: &mut Document<'_>, limits: &mut Limits) {
     if let Some(found) = document.number("limits.offline_messages_max", 0..=1_000_000) {
         limits.offline_messages_max = to_usize(found.value);
@@ -342,6 +334,11 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "registration.prefix_refill_secs", example: "10" },
     Key { path: "registration.codes_per_day_max", example: "2000" },
     Key { path: "sms.via", example: "\"terminal\"" },
+    Key { path: "sms.routes", example: "[\"terminal\"]" },
+    Key { path: "sms.own_number", example: "\"+12025550123\"" },
+    Key { path: "sms.countries", example: "[\"+49\", \"+43\"]" },
+    Key { path: "sms.prefix_codes_per_day_max", example: "20" },
+    Key { path: "sms.app_hash", example: "\"FA+9qCX9VSu\"" },
     Key { path: "log.level", example: "\"info\"" },
     Key { path: "archive.days", example: "7" },
     Key { path: "limits.offline_messages_max", example: "5000" },

@@ -9,6 +9,7 @@
 mod check;
 mod document;
 mod problem;
+mod sms;
 #[cfg(test)]
 mod tests;
 
@@ -22,6 +23,7 @@ use log::LevelFilter;
 
 use crate::jid::BareJid;
 use crate::limits;
+use crate::phone::{AppHash, Area, ChallengeKind, PhoneNumber};
 
 pub use problem::{Problem, report};
 
@@ -115,9 +117,16 @@ impl Config {
                 per_number: Throttle { burst: 3, refill: Duration::from_secs(600) },
                 per_address: Throttle { burst: 10, refill: Duration::from_secs(60) },
                 per_prefix: Throttle { burst: 60, refill: Duration::from_secs(10) },
-                codes_per_day_max: 2000,
+                codes_per_day_max: limits::CODES_PER_DAY_MAX,
             },
-            sms: Sms { via: SmsVia::Terminal },
+            sms: Sms {
+                via: SmsVia::Terminal,
+                routes: vec![SmsRoute::new(SmsVia::Terminal.name())],
+                own_number: None,
+                countries: SmsCountries::Home,
+                prefix_codes_per_day_max: limits::PREFIX_CODES_PER_DAY_MAX,
+                app_hash: None,
+            },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
             limits: Limits {
@@ -197,6 +206,49 @@ pub struct Throttle {
 pub struct Sms {
     /// `sms.via`
     pub via: SmsVia,
+    /// `sms.routes`: the ways in the order in which they are tried; what `via` says where it is not set.
+    pub routes: Vec<SmsRoute>,
+    /// `sms.own_number`: the number of the node's SIM, where the node may tell it.
+    pub own_number: Option<PhoneNumber>,
+    /// `sms.countries`: whose numbers are served.
+    pub countries: SmsCountries,
+    /// `sms.prefix_codes_per_day_max`: codes in a day to ten thousand numbers that differ in their last four digits.
+    pub prefix_codes_per_day_max: u32,
+    /// `sms.app_hash`: the app that may read the message.
+    pub app_hash: Option<AppHash>,
+}
+
+/// A line of `sms.routes`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct SmsRoute {
+    /// The way, such as `terminal`.
+    pub name: String,
+    /// `challenge=`: how numbers prove themselves by it.
+    pub kind: ChallengeKind,
+    /// The only numbers it is for; empty: all.
+    pub areas: Vec<Area>,
+    /// `max=`: codes in a day.
+    pub day_max: Option<u32>,
+    /// `sender=`: whom the message comes from, where it is not `registration.sender`.
+    pub sender: Option<String>,
+}
+
+impl SmsRoute {
+    /// A way by text message for all numbers.
+    pub fn new(name: &str) -> SmsRoute {
+        SmsRoute { name: name.to_owned(), kind: ChallengeKind::Text, areas: Vec::new(), day_max: None, sender: None }
+    }
+}
+
+/// Whose numbers are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SmsCountries {
+    /// Those of the SIM's country; everybody's where that is not known.
+    Home,
+    /// Everybody's.
+    All,
+    /// Those that begin so.
+    These(Vec<Area>),
 }
 
 /// A way to send codes.
@@ -204,6 +256,15 @@ pub struct Sms {
 pub enum SmsVia {
     /// Printed on the node's terminal, sent to nobody: for trials.
     Terminal,
+}
+
+impl SmsVia {
+    /// Its name in the file.
+    pub fn name(self) -> &'static str {
+        match self {
+            SmsVia::Terminal => "terminal",
+        }
+    }
 }
 
 /// What is logged.

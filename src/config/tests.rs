@@ -51,6 +51,17 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("registration.number_burst = -3", "registration.number_burst = -3: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.codes_per_day_max = 99999999999999999999", "registration.codes_per_day_max = 99999999999999999999: out of range (remedy: a number from 1 to 1000000)".to_owned()),
         ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\")".to_owned()),
+        ("sms.routes = [\"pigeon +49\"]", "sms.routes = \"pigeon +49\": there is no such way to send (remedy: \"terminal\")".to_owned()),
+        ("sms.routes = [\"terminal 49\"]", "sms.routes = \"terminal 49\": 49: not the beginning of numbers (remedy: e.g. +49 for Germany, +1212 for New York)".to_owned()),
+        ("sms.routes = [\"terminal max=0\"]", "sms.routes = \"terminal max=0\": max=0: not a number of codes in a day (remedy: e.g. max=200)".to_owned()),
+        ("sms.routes = [\"terminal challenge=x\"]", "sms.routes = \"terminal challenge=x\": challenge=x: there is no such challenge (remedy: pin, missedcall, callerid or word)".to_owned()),
+        ("sms.routes = [\"terminal challenge=word\"]", "sms.routes = \"terminal challenge=word\": challenge=word: this way cannot do that (remedy: challenge=pin, or another way)".to_owned()),
+        ("sms.routes = [\"terminal speed=9\"]", "sms.routes = \"terminal speed=9\": speed=9: nothing of this kind can be said of a route (remedy: max=, challenge= or sender=)".to_owned()),
+        ("sms.routes = [\"terminal\", \"terminal +49\"]", "sms.routes = \"terminal +49\": named twice (remedy: a way and a challenge once, with all that is said of it)".to_owned()),
+        ("sms.own_number = \"0151\"", "sms.own_number = \"0151\": the number must begin with + and the country code (remedy: e.g. \"+12025550123\")".to_owned()),
+        ("sms.countries = []", "sms.countries = []: nobody could register (remedy: \"home\", \"all\", or e.g. [\"+49\", \"+43\"])".to_owned()),
+        ("sms.countries = [\"DE\"]", "sms.countries = \"DE\": not the beginning of numbers (remedy: e.g. \"+49\" for Germany; or \"home\" or \"all\" alone)".to_owned()),
+        ("sms.app_hash = \"x\"", "sms.app_hash = \"x\": no app hash (remedy: the 11 characters that the app's SMS Retriever expects)".to_owned()),
         ("log.level = \"loud\"", "log.level = \"loud\": no log level (remedy: off, error, warn, info, debug or trace)".to_owned()),
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
@@ -142,6 +153,12 @@ fn values_arrive_where_they_belong() {
         number_burst = 1
         prefix_refill_secs = 0x10
         codes_per_day_max = 1_000
+        [sms]
+        routes = ["terminal +49 +4312 max=30 sender=Kontalk"]
+        countries = ["+49", "+43"]
+        own_number = "+49 151 12345678"
+        app_hash = "FA+9qCX9VSu"
+        prefix_codes_per_day_max = 7
         [limits]
         offline_messages_max = 0
         offline_days = 30
@@ -163,6 +180,12 @@ fn values_arrive_where_they_belong() {
     assert_eq!(registration.per_number, Throttle { burst: 1, refill: Duration::from_secs(600) });
     assert_eq!(registration.per_prefix, Throttle { burst: 60, refill: Duration::from_secs(16) });
     assert_eq!(registration.codes_per_day_max, 1000);
+    let (sms, area) = (&config.sms, |text| Area::parse(text).unwrap());
+    let route = SmsRoute { areas: vec![area("+49"), area("+4312")], day_max: Some(30), ..SmsRoute::new("terminal") };
+    assert_eq!(sms.routes, [SmsRoute { sender: Some("Kontalk".to_owned()), ..route }]);
+    assert_eq!(sms.countries, SmsCountries::These(vec![area("+49"), area("+43")]));
+    assert_eq!(sms.own_number.as_ref().unwrap().country_code(), 49);
+    assert_eq!((sms.app_hash.as_ref().unwrap().as_str(), sms.prefix_codes_per_day_max), ("FA+9qCX9VSu", 7));
     assert_eq!(config.limits.offline_messages_max, 0);
     assert_eq!(config.limits.offline_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(config.limits.resume, Duration::from_secs(60));
@@ -222,7 +245,7 @@ fn the_sample_shows_the_defaults() {
     let text = sample_in_force().replace("domain = \"example.org\"", "domain = \"a.example\"");
     // Examples that cannot be defaults.
     let has_default = |line: &&str| {
-        !["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins"]
+        !["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins", "own_number", "app_hash"]
             .iter()
             .any(|key| line.starts_with(key))
     };

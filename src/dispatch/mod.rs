@@ -33,7 +33,7 @@ pub use alert::{Alert, Cause};
 pub use counter::Kept;
 pub use counter_key::CounterKey;
 pub use facts::{Facts, RouteFacts};
-pub use plan::{Area, BLOCK_DAY_MAX_DEFAULT, Countries, Plan, ROUTES_MAX, Route};
+pub use plan::{Countries, Plan, ROUTES_MAX, Route};
 pub use trip::{Next, Outcome, Refused, Trip, Wish};
 
 use std::collections::HashSet;
@@ -178,6 +178,21 @@ impl Dispatcher {
     /// A challenge was given up before a route tried it: all is given back.
     pub fn dropped(&mut self, trip: &Trip) {
         self.refund(trip);
+    }
+
+    /// The operator sent a test by a route: it counts for that route alone, and tells how it is.
+    pub fn tested(&mut self, now: Instant, route: usize, number: &PhoneNumber, outcome: Outcome) {
+        let Some(state) = self.routes.get_mut(route) else { return };
+        let day = &mut state.counter.day;
+        match outcome {
+            Outcome::Accepted | Outcome::Unknown => day.charge(now),
+            Outcome::Refused | Outcome::Busy(_) | Outcome::NotAllowed => day.failed = day.failed.saturating_add(1),
+        }
+        match outcome {
+            Outcome::Accepted => state.worked(number.country_code()),
+            Outcome::Unknown => day.unknown = day.unknown.saturating_add(1),
+            _ => {}
+        }
     }
 
     /// The user of this address has proved his number.

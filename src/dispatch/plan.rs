@@ -1,9 +1,7 @@
 //! What the operator decides about sending: ways, countries, budgets.
 
-use std::fmt;
-
-use crate::limits::CODES_PER_DAY_MAX;
-use crate::phone::{ChallengeKind, PhoneNumber};
+use crate::limits::{CODES_PER_DAY_MAX, PREFIX_CODES_PER_DAY_MAX};
+use crate::phone::{Area, ChallengeKind, PhoneNumber};
 
 /// How challenges go out.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -29,7 +27,7 @@ impl Plan {
             countries: Countries::Home,
             home: None,
             day_max: CODES_PER_DAY_MAX,
-            block_day_max: BLOCK_DAY_MAX_DEFAULT,
+            block_day_max: PREFIX_CODES_PER_DAY_MAX,
         }
     }
 
@@ -92,33 +90,5 @@ pub enum Countries {
     These(Vec<Area>),
 }
 
-/// A country, or a part of one: what numbers begin with, such as `+49` or `+1212`. It names nobody.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Area(String);
-
-impl Area {
-    /// From a plus and up to seven digits. `None` for anything else.
-    pub fn parse(text: &str) -> Option<Area> {
-        let digits = text.strip_prefix('+')?;
-        let fits = (1..=AREA_DIGITS_MAX).contains(&digits.len()) && digits.bytes().all(|b| b.is_ascii_digit());
-        (fits && !digits.starts_with('0')).then(|| Area(digits.to_owned()))
-    }
-
-    /// Does the number begin so?
-    pub fn covers(&self, number: &PhoneNumber) -> bool {
-        number.as_e164().strip_prefix('+').is_some_and(|digits| digits.starts_with(&self.0))
-    }
-}
-
-impl fmt::Display for Area {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "+{}", self.0)
-    }
-}
-
 /// Routes of one node; each is a line of the configuration.
 pub const ROUTES_MAX: usize = 16;
-/// What a block may have in a day unless the operator says otherwise: an honest one has a handful in a year.
-pub const BLOCK_DAY_MAX_DEFAULT: u32 = 20;
-/// More would come near to naming somebody.
-const AREA_DIGITS_MAX: usize = 7;

@@ -1,6 +1,6 @@
 //! The node as its connections see it: one value that hands each question to whoever answers it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::desk::own_caps;
@@ -9,7 +9,6 @@ use super::login::{Logins, lasting_secret};
 use super::random::random_bytes;
 use super::registration::Registrations;
 use super::tokens::Tokens;
-use crate::account::Parking;
 use crate::c2s::{Answer, Host, Outbox, Peer};
 use crate::config::Config;
 use crate::jid::BareJid;
@@ -42,7 +41,7 @@ impl NodeHost {
         token_secret: Zeroizing<[u8; 32]>,
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
-        parking: Arc<Mutex<Parking>>,
+        registrations: Registrations,
     ) -> NodeHost {
         NodeHost {
             stream_config: Arc::new(StreamConfig {
@@ -60,8 +59,8 @@ impl NodeHost {
             resume_patience: config.limits.resume,
             certificate,
             logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
-            tokens: Tokens::new(token_secret, store.clone()),
-            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking),
+            tokens: Tokens::new(token_secret, store),
+            registrations,
             server_key,
             inbox,
         }

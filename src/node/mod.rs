@@ -10,6 +10,8 @@
 //! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
 //! | [`control`] | commands of the operator | hub, store |
 //! | housekeeping | a minute, an hour | certificate, store |
+//! | one per challenge ([`courier`]) | a sender of messages | the connection that asked |
+//! | counting (`ways`) | a minute | administrators, store |
 //!
 //! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
 //! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
@@ -19,6 +21,7 @@
 pub mod accounts;
 mod connections;
 pub mod control;
+pub mod courier;
 mod desk;
 mod host;
 mod hub;
@@ -28,6 +31,7 @@ mod random;
 mod registration;
 mod signals;
 mod tokens;
+mod ways;
 mod worker;
 
 pub use identity::{IdentityFault, read_server_key};
@@ -55,7 +59,9 @@ use control::ControlFault;
 use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
+use registration::Registrations;
 use signals::Signal;
+use ways::Announcer;
 
 /// Why the node did not start, or did not end well.
 #[derive(Debug)]
@@ -164,12 +170,30 @@ async fn serve(
     let parking = Arc::new(Mutex::new(Parking::default()));
     let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
-    let host =
-        NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking);
+    let courier = Arc::new(ways::courier(config, &store).map_err(NodeFault::StoreBroke)?);
+    let registrations = Registrations::new(
+        executor,
+        config,
+        store.clone(),
+        server_key.clone(),
+        inbox.clone(),
+        courier.clone(),
+        parking,
+    );
+    let host = NodeHost::new(
+        config,
+        store.clone(),
+        server_key,
+        token_secret,
+        certificate.clone(),
+        inbox.clone(),
+        registrations,
+    );
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();
-    let control = control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, begun);
+    let control =
+        control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, courier.clone(), begun);
     let hub = executor.spawn(hub.run());
     let control = executor.spawn(control.run(executor));
     let connections = Connections::new(executor, host, config);
@@ -177,6 +201,8 @@ async fn serve(
         connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let announcer = Announcer::new(config, inbox.clone());
+    let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
     inbox.farewells(&store).await;
     for line in &listening {
         say(announce, line);
@@ -208,11 +234,16 @@ async fn serve(
     drop(entrances);
     drop(control);
     drop(housekeeping);
+    drop(counting);
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
     drop(hub);
-    smol::unblock(move || store.close()).await.map_err(NodeFault::StoreBroke)
+    let close = move || {
+        ways::keep_counters(&courier, &store);
+        store.close()
+    };
+    smol::unblock(close).await.map_err(NodeFault::StoreBroke)
 }
 
 async fn patience() {

@@ -20,6 +20,7 @@ mod account;
 mod archive;
 mod changes;
 mod committer;
+mod dispatch;
 mod error;
 mod offline;
 mod open;

@@ -6,6 +6,7 @@ mod routes;
 use std::time::Duration;
 
 use super::*;
+use crate::phone::Area;
 
 fn number(text: &str) -> PhoneNumber {
     PhoneNumber::parse(text).unwrap()

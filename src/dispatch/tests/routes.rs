@@ -149,20 +149,3 @@ fn only_numbers_of_served_countries_are_challenged() {
     d.learn_home(44);
     assert_eq!(begin(&mut d, now, british).err(), Some(Refused::Country));
 }
-
-#[test]
-fn areas_are_a_plus_and_some_digits() {
-    for (text, good) in [
-        ("+49", true),
-        ("+1212", true),
-        ("+1234567", true),
-        ("49", false),
-        ("+", false),
-        ("+0", false),
-        ("+12345678", false),
-        ("+4 9", false),
-    ] {
-        assert_eq!(Area::parse(text).is_some(), good, "{text}");
-    }
-    assert_eq!(area("+49").to_string(), "+49");
-}

@@ -51,7 +51,9 @@ fn talk(mut stream: UnixStream, request: &Request) -> io::Result<Reply> {
 }
 
 fn do_alone(data_dir: &Path, request: Request) -> Result<Reply, ControlFault> {
-    if matches!(request, Request::Status) || !data_dir.join("store").exists() {
+    if matches!(request, Request::Status | Request::SmsStatus | Request::SmsTest { .. })
+        || !data_dir.join("store").exists()
+    {
         return Err(ControlFault::NotRunning(data_dir.to_owned()));
     }
     let store = Store::open(&data_dir.join("store")).map_err(|error| ControlFault::Data(error.to_string()))?;
@@ -69,7 +71,7 @@ fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, Acc
     };
     let now = Timestamp::from_system(SystemTime::now());
     let ticket: Ticket = match request {
-        Request::Status => return Ok(Reply::Done),
+        Request::Status | Request::SmsStatus | Request::SmsTest { .. } => return Ok(Reply::Done),
         Request::AccountList => return accounts::list(store).map(|accounts| Reply::Accounts { accounts }),
         Request::AccountShow { address } => {
             return accounts::show(store, &read(&address)?).map(|a| Reply::Accounts { accounts: vec![a] });

@@ -5,9 +5,11 @@
 
 mod client;
 mod server;
+mod sms;
 
 pub use client::{Asked, ask};
 pub(super) use server::Server;
+pub use sms::{RouteStatus, SmsStatus, SmsTried};
 
 use std::fmt;
 use std::fs;
@@ -53,16 +55,29 @@ pub enum Request {
         /// Its address.
         address: String,
     },
+    /// How do codes go out?
+    SmsStatus,
+    /// Send a test message.
+    SmsTest {
+        /// To this number.
+        number: Secret,
+        /// By this way alone.
+        route: Option<String>,
+    },
 }
 
-/// A password on its way through the socket; cannot be printed, is wiped.
+/// A password or a telephone number on its way through the socket; cannot be printed, is wiped.
 #[derive(Serialize, Deserialize)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a password in.
+    /// Takes it in.
     pub fn new(text: String) -> Secret {
         Secret(text)
+    }
+
+    fn into_text(mut self) -> zeroize::Zeroizing<String> {
+        zeroize::Zeroizing::new(std::mem::take(&mut self.0))
     }
 
     fn into_password(mut self) -> crate::stream::Password {
@@ -95,6 +110,13 @@ pub enum Reply {
     },
     /// How the node is.
     Status(Status),
+    /// How codes go out.
+    Sms(SmsStatus),
+    /// How a test message went.
+    SmsTested {
+        /// By each way that was tried.
+        tried: Vec<SmsTried>,
+    },
     /// Accounts.
     Accounts {
         /// The accounts that were asked for.
@@ -125,6 +147,8 @@ pub struct Status {
     pub damaged_records: u64,
     /// The store has failed: nothing is written any more.
     pub store_broken: bool,
+    /// How codes go out.
+    pub sms: SmsStatus,
 }
 
 /// Why there is no control socket, or no answer from it.

@@ -10,9 +10,10 @@ use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::lock::Semaphore;
 use smol::{Async, Executor, Timer};
 
-use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Status};
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, SmsStatus, Status};
 use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
+use crate::node::courier::Courier;
 use crate::node::hub::Inbox;
 use crate::node::worker::work;
 use crate::pgp::Fingerprint;
@@ -31,6 +32,7 @@ struct Office {
     store: Store,
     inbox: Inbox,
     key: Fingerprint,
+    courier: Arc<Courier>,
     begun: Instant,
 }
 
@@ -41,9 +43,10 @@ impl Server {
         store: Store,
         inbox: Inbox,
         key: Fingerprint,
+        courier: Arc<Courier>,
         begun: Instant,
     ) -> Server {
-        Server { socket, office: Arc::new(Office { domain, store, inbox, key, begun }) }
+        Server { socket, office: Arc::new(Office { domain, store, inbox, key, courier, begun }) }
     }
 
     /// Serves until dropped.
@@ -55,7 +58,7 @@ impl Server {
                 Ok((stream, _)) => {
                     let office = self.office.clone();
                     let talk = async move {
-                        if let Err(error) = office.talk(stream).or(too_slow()).await {
+                        if let Err(error) = office.talk(stream, executor).or(too_slow()).await {
                             log::debug!("a command was not answered: {error}");
                         }
                         drop(place);
@@ -77,12 +80,15 @@ async fn too_slow() -> io::Result<()> {
 }
 
 impl Office {
-    async fn talk(&self, stream: Async<UnixStream>) -> io::Result<()> {
+    async fn talk(&self, stream: Async<UnixStream>, executor: &'static Executor<'static>) -> io::Result<()> {
         let mut line = String::new();
         BufReader::new((&stream).take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
         let request: Result<Request, _> = serde_json::from_str(&line);
         zeroize::Zeroize::zeroize(&mut line);
         let reply = match request {
+            Ok(Request::SmsTest { number, route }) => {
+                super::sms::test(executor, self.courier.clone(), number, route).await
+            }
             Ok(request) => self.answer(request).await,
             Err(error) => Reply::Refused {
                 reason: format!("the running node does not know this command: {error} (remedy: use its own version's)"),
@@ -96,6 +102,7 @@ impl Office {
     async fn answer(&self, request: Request) -> Reply {
         let outcome = match request {
             Request::Status => Ok(self.status().await),
+            Request::SmsStatus | Request::SmsTest { .. } => Ok(Reply::Sms(SmsStatus::of(&self.courier))),
             Request::AccountList => {
                 let store = self.store.clone();
                 work(move || accounts::list(&store)).await.map(|accounts| Reply::Accounts { accounts })
@@ -163,6 +170,7 @@ impl Office {
             store_bytes: stats.bytes_on_disk,
             damaged_records: stats.damaged_records,
             store_broken: stats.broken,
+            sms: SmsStatus::of(&self.courier),
         })
     }
 }

@@ -4,6 +4,7 @@ mod accounts;
 mod archives;
 mod crash;
 mod damage;
+mod dispatch;
 mod durability;
 mod measure;
 mod messages;
