@@ -56,6 +56,7 @@
 //! | RFC 5929 | partly | tls-server-end-point; tls-unique is not offered |
 //! | RFC 6120 | yes | streams, TLS, SASL, stanzas, between client and server; no federation yet |
 //! | RFC 6121 | yes | roster, presence, messages |
+//! | RFC 7590 | partly | between client and server |
 //! | RFC 7622 | yes | addresses |
 //! | RFC 7677 | yes | SCRAM-SHA-256 |
 //! | RFC 8265 | yes | localparts, resourceparts, passwords |
@@ -65,6 +66,7 @@
 //! | XEP-0012 | yes | for those who may see the account's presence |
 //! | XEP-0030 | yes | |
 //! | XEP-0033 | partly | `to` addresses, for our own users, as Kontalk's groups need it |
+//! | XEP-0045 | planned | rooms come later; a component can bring them |
 //! | XEP-0049 | yes | |
 //! | XEP-0050 | partly | Kontalk's server list |
 //! | XEP-0054 | yes | for the account and those who see its presence |

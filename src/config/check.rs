@@ -241,6 +241,10 @@ fn registration(document: &mut Document<'_>, registration: &mut Registration) {
     ] {
         throttle_of(document, burst, refill, throttle);
     }
+    if let Some(found) = document.number("registration.expiry_days", 0..=3650) {
+        let period = Duration::from_secs(u64::from(found.value) * 86_400);
+        registration.expiry = (!period.is_zero()).then_some(period);
+    }
     if let Some(found) = document.number("registration.codes_per_day_max", 1..=1_000_000) {
         registration.codes_per_day_max = found.value;
     }
@@ -333,6 +337,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "registration.prefix_burst", example: "60" },
     Key { path: "registration.prefix_refill_secs", example: "10" },
     Key { path: "registration.codes_per_day_max", example: "2000" },
+    Key { path: "registration.expiry_days", example: "30" },
     Key { path: "sms.via", example: "\"terminal\"" },
     Key { path: "sms.routes", example: "[\"terminal\"]" },
     Key { path: "sms.own_number", example: "\"+12025550123\"" },

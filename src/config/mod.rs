@@ -118,6 +118,7 @@ impl Config {
                 per_address: Throttle { burst: 10, refill: Duration::from_secs(60) },
                 per_prefix: Throttle { burst: 60, refill: Duration::from_secs(10) },
                 codes_per_day_max: limits::CODES_PER_DAY_MAX,
+                expiry: Some(limits::ACCOUNT_EXPIRY),
             },
             sms: Sms {
                 via: SmsVia::Terminal,
@@ -178,6 +179,8 @@ pub struct Registration {
     pub per_prefix: Throttle,
     /// `registration.codes_per_day_max`: codes to all numbers together in a day; what the node may cost.
     pub codes_per_day_max: u32,
+    /// `registration.expiry_days`: after how long unused an account with only a Kontalk key goes; `None`: never.
+    pub expiry: Option<Duration>,
 }
 
 /// URLs of the SMS provider's logo in several sizes and of its page, which clients show while they wait for the code.

@@ -153,6 +153,7 @@ fn values_arrive_where_they_belong() {
         number_burst = 1
         prefix_refill_secs = 0x10
         codes_per_day_max = 1_000
+        expiry_days = 0
         [sms]
         routes = ["terminal +49 +4312 max=30 sender=Kontalk"]
         countries = ["+49", "+43"]
@@ -179,7 +180,7 @@ fn values_arrive_where_they_belong() {
     assert_eq!(registration.brand.image_hd.as_deref(), Some("https://a.example/hd.png"));
     assert_eq!(registration.per_number, Throttle { burst: 1, refill: Duration::from_secs(600) });
     assert_eq!(registration.per_prefix, Throttle { burst: 60, refill: Duration::from_secs(16) });
-    assert_eq!(registration.codes_per_day_max, 1000);
+    assert_eq!((registration.codes_per_day_max, registration.expiry), (1000, None));
     let (sms, area) = (&config.sms, |text| Area::parse(text).unwrap());
     let route = SmsRoute { areas: vec![area("+49"), area("+4312")], day_max: Some(30), ..SmsRoute::new("terminal") };
     assert_eq!(sms.routes, [SmsRoute { sender: Some("Kontalk".to_owned()), ..route }]);

@@ -98,6 +98,13 @@ pub const OFFLINE_BATCH_MAX: usize = 256;
 /// How long a message waits for its receiver.
 pub const OFFLINE_TTL: Duration = Duration::from_secs(7 * 24 * 3600);
 
+/// An account with only a Kontalk key that was not used for so long is removed.
+pub const ACCOUNT_EXPIRY: Duration = Duration::from_secs(30 * 24 * 3600);
+/// How often accounts are looked at for that,
+pub const EXPIRY_ROUND: Duration = Duration::from_secs(6 * 3600);
+/// and in how many rounds one must have been found unused: three days in which the node was running, whatever its clock says.
+pub const EXPIRY_ROUNDS: u16 = 12;
+
 /// Nodes of one account (XEP-0163). Old OMEMO clients make one for each device that ever was.
 pub const PEP_NODES_MAX: u32 = 256;
 /// Items of one node; what `max_items` means by `max`. A client keeps one for each chat or room.

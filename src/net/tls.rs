@@ -1,4 +1,5 @@
 //! TLS on the server's side: what is offered, and what a finished handshake can tell. RFC 6120 §5 and §13.8, XEP-0368.
+//! RFC 7590 §3.1 to §3.3: TLS is required, without compression, with forward secrecy.
 //!
 //! TLS 1.2 and 1.3. No session tickets, no session cache: a resumed session would have to carry the client's certificate
 //! along, and a stream that breaks is resumed by XEP-0198 anyway. No early data. A client certificate is asked for and not

@@ -11,6 +11,7 @@ use super::desk::Desk;
 use crate::c2s::{Outbox, Outgoing};
 use crate::jid::BareJid;
 use crate::limits;
+use crate::roster::Removal;
 use crate::router::{Action, ConnectionId, Event, Router, Ticket};
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
@@ -22,6 +23,8 @@ pub(super) enum Input {
     Attach(ConnectionId, Outbox),
     /// Something for the router.
     Event(Event),
+    /// These accounts are used no more, unless they are connected.
+    Expire(Vec<BareJid>),
     /// How many sessions are there?
     CountSessions(Sender<usize>),
     /// Store all, end all streams, then say so.
@@ -165,21 +168,14 @@ impl Hub {
             Input::Attach(connection, outbox) => {
                 self.outboxes.insert(connection, outbox);
             }
-            Input::Event(Event::AccountEnded { account, farewells }) => {
-                let told: Vec<BareJid> = farewells.iter().map(|(contact, _)| contact.clone()).collect();
-                self.handle(Event::AccountEnded { account: account.clone(), farewells });
-                for contact in told {
-                    if let Err(error) = self.store.farewell_said(&account, &contact) {
-                        log::warn!("a farewell will be said again: {error}");
-                    }
-                }
-            }
+            Input::Event(Event::AccountEnded { account, farewells }) => self.account_ended(account, farewells),
             Input::Event(event) => {
                 if let Event::Closed(connection) | Event::Lost(connection) = &event {
                     self.outboxes.remove(connection);
                 }
                 self.handle(event);
             }
+            Input::Expire(accounts) => accounts.iter().for_each(|account| self.expire(account)),
             Input::CountSessions(reply) => {
                 let _ = reply.try_send(self.router.sessions());
             }
@@ -192,6 +188,29 @@ impl Hub {
                 }
                 let _ = done.try_send(());
             }
+        }
+    }
+
+    fn account_ended(&mut self, account: BareJid, farewells: Vec<(BareJid, Removal)>) {
+        let told: Vec<BareJid> = farewells.iter().map(|(contact, _)| contact.clone()).collect();
+        self.handle(Event::AccountEnded { account: account.clone(), farewells });
+        for contact in told {
+            if let Err(error) = self.store.farewell_said(&account, &contact) {
+                log::warn!("a farewell will be said again: {error}");
+            }
+        }
+    }
+
+    fn expire(&mut self, account: &BareJid) {
+        let connected = self.router.has_sessions(account);
+        match super::expiry::expire(&self.store, account, connected, clock().wall) {
+            Ok(Some(departed)) => {
+                let farewells = departed.farewells.into_iter().map(|f| (f.contact, f.presence)).collect();
+                self.account_ended(account.clone(), farewells);
+            }
+            // It was removed meanwhile.
+            Ok(None) | Err(StoreError::NoAccount) => {}
+            Err(error) => log::error!("an unused account is not removed: {error}"),
         }
     }
 

@@ -12,6 +12,7 @@
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | one per challenge ([`courier`]) | a sender of messages | the connection that asked |
 //! | counting (`ways`) | a minute | administrators, store |
+//! | [`expiry`] | six hours | hub, store |
 //!
 //! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
 //! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
@@ -23,6 +24,7 @@ mod connections;
 pub mod control;
 pub mod courier;
 mod desk;
+mod expiry;
 mod host;
 mod hub;
 mod identity;
@@ -203,6 +205,7 @@ async fn serve(
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let announcer = Announcer::new(config, inbox.clone());
     let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
+    let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;
     for line in &listening {
         say(announce, line);
@@ -235,6 +238,7 @@ async fn serve(
     drop(control);
     drop(housekeeping);
     drop(counting);
+    drop(expiry);
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;

@@ -360,6 +360,11 @@ impl<S: Storage> Router<S> {
         self.accounts.get(account).is_some_and(|online| online.sessions.iter().any(available))
     }
 
+    /// Has the account sessions, be it one that waits for its client?
+    pub fn has_sessions(&self, account: &BareJid) -> bool {
+        self.accounts.contains_key(account)
+    }
+
     /// The store behind the router.
     pub fn storage_mut(&mut self) -> &mut S {
         &mut self.storage

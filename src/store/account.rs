@@ -339,6 +339,7 @@ fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &
         changes.remove_all(tree, &prefix)?;
     }
     changes.remove(&trees.archive_preferences, address.as_str().as_bytes());
+    changes.remove(&trees.inactive, address.as_str().as_bytes());
     Ok(())
 }
 

@@ -22,6 +22,7 @@ mod changes;
 mod committer;
 mod dispatch;
 mod error;
+mod expiry;
 mod offline;
 mod open;
 mod pubsub;

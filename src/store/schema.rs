@@ -25,6 +25,7 @@
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `dispatch` | what is counted (1 byte), keyed hash (16) | `Kept`: codes sent to numbers that begin alike, by a route, in all |
+//! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
@@ -53,6 +54,7 @@ pub(super) struct Trees {
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
     pub(super) dispatch: sled::Tree,
+    pub(super) inactive: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -76,6 +78,7 @@ impl Trees {
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
             dispatch: db.open_tree("dispatch")?,
+            inactive: db.open_tree("inactive")?,
             damaged: db.open_tree("damaged")?,
         })
     }

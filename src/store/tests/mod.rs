@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod dispatch;
 mod durability;
+mod expiry;
 mod measure;
 mod messages;
 mod pubsub;
