@@ -44,8 +44,11 @@ pub struct CourierParts {
     /// Which app may read the message.
     pub app_hash: Option<AppHash>,
     /// The clock; the node's is [`Instant::now`].
-    pub clock: fn() -> Instant,
+    pub clock: Clock,
 }
+
+/// What time it is.
+pub type Clock = Box<dyn Fn() -> Instant + Send + Sync>;
 
 /// Carries challenges out. One per node, shared by its connections.
 pub struct Courier {
@@ -55,7 +58,7 @@ pub struct Courier {
     senders: Vec<Option<String>>,
     own_number: Option<PhoneNumber>,
     app_hash: Option<AppHash>,
-    clock: fn() -> Instant,
+    clock: Clock,
     under_way: Arc<AtomicUsize>,
 }
 

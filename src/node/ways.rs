@@ -38,7 +38,7 @@ pub(super) fn courier(config: &Config, store: &Store) -> Result<Courier, StoreEr
         senders: config.sms.routes.iter().map(|route| route.sender.clone()).collect(),
         own_number: config.sms.own_number.clone(),
         app_hash: config.sms.app_hash.clone(),
-        clock: Instant::now,
+        clock: Box::new(Instant::now),
     }))
 }
 
