@@ -19,6 +19,7 @@
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`dispatch`] | by which way a number is challenged, and whether: routes, budgets, breakers | words |
+//! | | [`admin`] | administration in chat: forms in, operations out | words |
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
@@ -28,6 +29,7 @@
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
+//! | documentation | [`chapters`] | what does not fit to one room | |
 //!
 //! # A stanza in eight hops
 //! socket → [`c2s`] reads → [`xml::Framer`] cuts → [`stream`] stamps the full JID → the hub's inbox (`node::hub`) →
@@ -68,18 +70,19 @@
 //! | XEP-0033 | partly | `to` addresses, for our own users, as Kontalk's groups need it |
 //! | XEP-0045 | planned | rooms come later; a component can bring them |
 //! | XEP-0049 | yes | |
-//! | XEP-0050 | partly | Kontalk's server list |
+//! | XEP-0050 | yes | administrators' commands, Kontalk's server list |
 //! | XEP-0054 | yes | for the account and those who see its presence |
 //! | XEP-0059 | yes | in the archive |
 //! | XEP-0060 | partly | what XEP-0163 needs; nobody subscribes but by presence |
 //! | XEP-0068 | yes | |
-//! | XEP-0077 | partly | Kontalk's registration; no password change or removal by the user yet |
+//! | XEP-0077 | yes | by Kontalk's forms before login; password change and removal behind it |
 //! | XEP-0082 | yes | |
 //! | XEP-0084 | yes | |
 //! | XEP-0085 | yes | passed on, not stored |
 //! | XEP-0092 | yes | |
 //! | XEP-0115 | yes | |
 //! | XEP-0128 | yes | |
+//! | XEP-0133 | partly | accounts, passwords, sessions, figures, lists, announcements; no rosters, blacklists, messages of the day |
 //! | XEP-0153 | yes | by way of XEP-0398 |
 //! | XEP-0157 | yes | the configured contact |
 //! | XEP-0160 | yes | |
@@ -122,9 +125,11 @@
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
+pub mod admin;
 pub mod archive;
 pub mod c2s;
 pub mod caps;
+pub mod chapters;
 pub mod config;
 pub mod dispatch;
 pub mod jid;

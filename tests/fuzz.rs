@@ -43,13 +43,14 @@ type Target = fn(&mut Random, &[u8]) -> bool;
 ///
 /// The shares go by cost: a ring costs forty times what a stanza costs, for signatures are verified.
 const TARGETS: &[(&str, u64, u64, Target)] = &[
-    ("xml", 350, 100, hostile_words::framer),
+    ("xml", 320, 100, hostile_words::framer),
     ("stream", 300, 20, hostile_stream::stream),
     ("ring", 40, 50, ring),
     ("certificate", 40, 20, certificate),
     ("phone", 100, 50, hostile_words::phone),
     ("registration", 80, 15, hostile_words::registration),
     ("roster", 80, 30, hostile_words::roster),
+    ("admin", 30, 20, hostile_words::administration),
     ("config", 10, 10, hostile_words::config),
 ];
 

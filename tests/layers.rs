@@ -20,6 +20,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "pgp", "words"),
     ("decisions", "account", "words"),
     ("decisions", "dispatch", "words"),
+    ("decisions", "admin", "words"),
     ("decisions", "pubsub", "words"),
     ("decisions", "caps", "words"),
     ("decisions", "services", "words"),
@@ -29,6 +30,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "c2s", "words stream router net"),
     ("assembly", "config", "words"),
     ("assembly", "node", "all"),
+    ("documentation", "chapters", ""),
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.

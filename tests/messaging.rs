@@ -414,22 +414,67 @@ fn errors_are_never_answered() {
 #[test]
 fn who_has_an_account_is_not_told() {
     let node = verona();
+    node.add_account("tybalt");
     let mut romeo = Client::online(&node, "romeo", "orchard");
-    let mut answers = Vec::new();
-    for address in [JULIET, "nobody@kontalk.test"] {
+    let mut tybalt = Client::online(&node, "tybalt", "street");
+    tybalt.ask("set", None, &format!("<block xmlns='{}'><item jid='{ROMEO}'/></block>", ns::BLOCKING)).unwrap();
+    let answers = |romeo: &mut Client, address: &str, payloads: &[String]| {
         let mut seen = Vec::new();
-        for to in [address.to_owned(), format!("{address}/somewhere")] {
-            for payload in [ns::PING, ns::VERSION, "urn:example:unknown"] {
-                seen.push(refused(&romeo.iq("get", Some(&to), &format!("<query xmlns='{payload}'/>"))));
+        for to in [address.to_owned(), format!("{address}/street")] {
+            for payload in payloads {
+                for kind in ["get", "set"] {
+                    let answer = romeo.iq(kind, Some(&to), payload);
+                    seen.push((payload.clone(), kind, refused(&answer), answer.children().count()));
+                }
             }
-            romeo.send(&chat(&to, "m", &body("anybody?")));
-            seen.extend(romeo.drain().iter().map(refused));
+            for kind in ["normal", "chat", "headline", "groupchat", "error"] {
+                romeo.send(&chat(&to, "m", &body("anybody?")).replace("'chat'", &format!("'{kind}'")));
+            }
+            for kind in ["unavailable", "subscribe", "unsubscribed", "probe"] {
+                romeo.send(&format!("<presence type='{kind}' to='{to}'/>"));
+            }
+            let is_push = |el: &Element| el.child("query", ns::ROSTER).is_some();
+            let told = romeo.drain().into_iter().filter(|el| !is_push(el));
+            seen.extend(told.map(|el| (el.name().to_owned(), "told", refused(&el), el.children().count())));
         }
-        answers.push(seen);
-    }
-    assert_eq!(answers[0], answers[1]);
-    // RFC 6121 §8.5.1, §8.5.2.2.3.
-    assert!(answers[0].contains(&Some(refusal("service-unavailable", "cancel"))));
+        seen
+    };
+    let query = |namespace: &str| format!("<query xmlns='{namespace}'/>");
+    let mut payloads: Vec<String> = [
+        ns::DISCO_INFO,
+        ns::DISCO_ITEMS,
+        ns::VERSION,
+        ns::LAST,
+        ns::ROSTER,
+        ns::REGISTER,
+        ns::PRIVATE,
+        ns::MAM,
+        "urn:example:unknown",
+    ]
+    .map(query)
+    .into();
+    payloads.extend([
+        format!("<ping xmlns='{}'/>", ns::PING),
+        format!("<time xmlns='{}'/>", ns::TIME),
+        format!("<vCard xmlns='{}'/>", ns::VCARD),
+        format!("<blocklist xmlns='{}'/>", ns::BLOCKING),
+        format!("<pubsub xmlns='{}'><items node='urn:x'/></pubsub>", ns::PUBSUB),
+        format!("<pubsub xmlns='{}'><publish node='urn:x'/></pubsub>", ns::PUBSUB),
+        format!("<query xmlns='{}'><remove/></query>", ns::REGISTER),
+        format!("<command xmlns='{}' node='x'/>", ns::COMMANDS),
+        format!("<query xmlns='{}' node='{}'/>", ns::DISCO_ITEMS, ns::COMMANDS),
+    ]);
+    let nobodys = answers(&mut romeo, "nobody@kontalk.test", &payloads);
+    // RFC 6121 §8.5.1, §8.5.2.2.3: who is there but nothing to him.
+    assert_eq!(answers(&mut romeo, JULIET, &payloads), nobodys);
+    assert!(nobodys.iter().any(|(_, _, refused, _)| *refused == Some(refusal("service-unavailable", "cancel"))));
+    // XEP-0191 §3: who blocks him, though his key could be had otherwise, and though he is there.
+    payloads.push(format!("<pubkey xmlns='{}'/>", ns::KONTALK_PUBKEY));
+    let nobodys = answers(&mut romeo, "nobody@kontalk.test", &payloads);
+    assert_eq!(answers(&mut romeo, "tybalt@kontalk.test", &payloads), nobodys);
+    // Of him he hears at most that he goes.
+    let heard = tybalt.drain();
+    assert!(heard.iter().all(|el| el.attribute("type") == Some("unavailable")), "{heard:?}");
 }
 
 #[test]

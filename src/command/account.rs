@@ -191,18 +191,20 @@ fn short(account: &AccountFacts) -> String {
         (None, true) => "password",
         (None, false) => "no credentials",
     };
-    format!("{}  {credentials}", account.address)
+    let disabled = if account.disabled { ", disabled" } else { "" };
+    format!("{}  {credentials}{disabled}", account.address)
 }
 
 fn long(account: &AccountFacts) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" };
     format!(
-        "address      {}\nmade         {}\nby number    {}\nkey          {}\npassword     {}\nlast logout  {}",
+        "address      {}\nmade         {}\nby number    {}\nkey          {}\npassword     {}\ndisabled     {}\nlast logout  {}",
         account.address,
         account.created,
         yes(account.number_verified),
         account.key.as_deref().unwrap_or("none"),
         yes(account.password),
+        yes(account.disabled),
         account.last_logout.as_deref().unwrap_or("never")
     )
 }

@@ -168,6 +168,17 @@ pub const SENDING_TIMEOUT: Duration = Duration::from_secs(180);
 /// Addresses, numbers and prefixes whose attempts are remembered: 10,000 × about 100 bytes each.
 pub const THROTTLE_ENTRIES_MAX: usize = 10_000;
 
+/// Administrators' commands that wait for their form (XEP-0050): 64 × about 200 bytes.
+pub const ADMIN_COMMANDS_MAX: usize = 64;
+/// How long they wait.
+pub const ADMIN_COMMAND_TTL: Duration = Duration::from_secs(15 * 60);
+/// Addresses in one form, and in one list that answers it.
+pub const ADMIN_ADDRESSES_MAX: usize = 1000;
+/// Bytes of an announcement.
+pub const ANNOUNCEMENT_BYTES_MAX: usize = 16 * 1024;
+/// Requests whose answer takes a processor for milliseconds, at once: each needs a thread's stack.
+pub const DESK_JOBS_MAX: usize = 8;
+
 /// The network a throttle counts by: the address, or the /64 of an IPv6 address.
 pub fn network_of(address: IpAddr) -> IpAddr {
     match address {

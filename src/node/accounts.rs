@@ -24,6 +24,9 @@ pub struct AccountFacts {
     pub password: bool,
     /// Did a telephone number prove itself for it?
     pub number_verified: bool,
+    /// Has an administrator shut it?
+    #[serde(default)]
+    pub disabled: bool,
     /// When it last logged out.
     pub last_logout: Option<String>,
 }
@@ -111,22 +114,26 @@ pub(super) fn remove(store: &Store, address: &BareJid) -> Result<(Departed, Tick
 /// One account.
 pub(super) fn show(store: &Store, address: &BareJid) -> Result<AccountFacts, AccountFault> {
     let account = store.account(address)?.ok_or(StoreError::NoAccount)?;
-    Ok(facts(address, &account))
+    Ok(facts(address, &account, store.is_disabled(address)?))
 }
 
 /// All accounts, ordered by address.
 pub(super) fn list(store: &Store) -> Result<Vec<AccountFacts>, AccountFault> {
-    let listed = store.accounts().map(|found| found.map(|(address, account)| facts(&address, &account)));
+    let listed = store.accounts().map(|found| {
+        let (address, account) = found?;
+        Ok(facts(&address, &account, store.is_disabled(&address)?))
+    });
     Ok(listed.collect::<Result<Vec<_>, StoreError>>()?)
 }
 
-fn facts(address: &BareJid, account: &Account) -> AccountFacts {
+fn facts(address: &BareJid, account: &Account, disabled: bool) -> AccountFacts {
     AccountFacts {
         address: address.to_string(),
         created: account.created.to_string(),
         key: account.fingerprint.map(|key| crate::pgp::Fingerprint(key).to_string()),
         password: account.password.is_some(),
         number_verified: account.number_verified,
+        disabled,
         last_logout: account.last_logout.map(|moment| moment.to_string()),
     }
 }

@@ -1,7 +1,7 @@
 //! Accounts that are used no more. Kontalk registration, expiry.
 //!
 //! Only accounts with nothing but a Kontalk key go: their number may belong to somebody else by now. One that is connected never goes,
-//! however long ago it logged in. Contacts are told as at any other end of an account.
+//! however long ago it logged in, nor one that an administrator shut. Contacts are told as at any other end of an account.
 //!
 //! Rounds run beside the hub, since they read all accounts; the last look, at who is connected, is the hub's.
 
@@ -39,6 +39,10 @@ pub(super) fn expire(
     connected: bool,
     now: Timestamp,
 ) -> Result<Option<Departed>, StoreError> {
+    if store.is_disabled(account)? {
+        // Its owner cannot show a sign of life, and would come back by registering anew.
+        return Ok(None);
+    }
     if connected {
         return store.note_login(account, now).map(|()| None);
     }
@@ -93,6 +97,9 @@ mod tests {
         }
         assert_eq!(expire(&store, &romeo, true, at(40)), Ok(None));
         assert_eq!(store.account(&romeo).unwrap().unwrap().last_login, Some(at(40)));
+        store.set_disabled(&juliet, Some(at(5))).unwrap();
+        assert_eq!(expire(&store, &juliet, false, at(40)), Ok(None));
+        store.set_disabled(&juliet, None).unwrap();
         assert_eq!(expire(&store, &juliet, false, at(40)), Ok(Some(Departed::default())));
         assert_eq!(store.account(&juliet), Ok(None));
         assert_eq!(expire(&store, &juliet, false, at(40)), Err(StoreError::NoAccount));

@@ -1,18 +1,20 @@
 //! The router's task: one inbox in, many outboxes out. It waits for events and for nobody else.
 
 use std::collections::{HashMap, VecDeque};
+use std::sync::Arc;
 
 use smol::Timer;
-use smol::channel::{Receiver, Sender, bounded};
+use smol::channel::{Receiver, Sender, WeakSender, bounded};
 use smol::future::FutureExt;
+use smol::lock::Semaphore;
 
 use super::clock;
-use super::desk::Desk;
+use super::desk::{Desk, Job};
 use crate::c2s::{Outbox, Outgoing};
 use crate::jid::BareJid;
 use crate::limits;
 use crate::roster::Removal;
-use crate::router::{Action, ConnectionId, Event, Router, Ticket};
+use crate::router::{Action, ConnectionId, Event, Router, Storage, Ticket};
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
 
@@ -49,6 +51,17 @@ impl Inbox {
         self.send(Input::Event(Event::AccountEnded { account, farewells })).await;
     }
 
+    /// Tells the router something, from a thread that may block.
+    pub(super) fn tell_blocking(&self, event: Event) {
+        let _ = self.sender.send_blocking(Input::Event(event));
+    }
+
+    /// As [`Inbox::account_ended`], from a thread that may block.
+    pub(super) fn account_ended_blocking(&self, account: BareJid, farewells: Vec<Farewell>) {
+        let farewells = farewells.into_iter().map(|f| (f.contact, f.presence)).collect();
+        self.tell_blocking(Event::AccountEnded { account, farewells });
+    }
+
     /// Says the farewells that a crash left unsaid.
     pub(super) async fn farewells(&self, store: &Store) {
         let unsaid = store.farewells().unwrap_or_else(|error| {
@@ -81,6 +94,9 @@ pub(super) struct Hub {
     router: Router<Store>,
     store: Store,
     inbox: Receiver<Input>,
+    /// For jobs to answer by; it keeps the inbox open for nobody.
+    own: WeakSender<Input>,
+    jobs: Arc<Semaphore>,
     durable: Option<Receiver<Ticket>>,
     outboxes: HashMap<ConnectionId, Outbox>,
     desk: Desk,
@@ -104,6 +120,8 @@ impl Hub {
             durable: store.take_durable_events(),
             desk,
             store,
+            own: sender.downgrade(),
+            jobs: Arc::new(Semaphore::new(limits::DESK_JOBS_MAX)),
             inbox,
             outboxes: HashMap::new(),
             follow_up: VecDeque::new(),
@@ -169,6 +187,10 @@ impl Hub {
                 self.outboxes.insert(connection, outbox);
             }
             Input::Event(Event::AccountEnded { account, farewells }) => self.account_ended(account, farewells),
+            Input::Event(Event::Bind { connection, jid, .. }) if self.is_shut(jid.bare()) => {
+                let error = StreamError::with_text(StreamCondition::NotAuthorized, "the account is closed");
+                self.put(connection, Outgoing::Close(Some(error)));
+            }
             Input::Event(event) => {
                 if let Event::Closed(connection) | Event::Lost(connection) = &event {
                     self.outboxes.remove(connection);
@@ -194,6 +216,10 @@ impl Hub {
     fn account_ended(&mut self, account: BareJid, farewells: Vec<(BareJid, Removal)>) {
         let told: Vec<BareJid> = farewells.iter().map(|(contact, _)| contact.clone()).collect();
         self.handle(Event::AccountEnded { account: account.clone(), farewells });
+        // Its sessions lived a little longer than the account.
+        if let Err(error) = self.store.forget_leftovers(&account) {
+            log::warn!("what came last for a removed account stays: {error}");
+        }
         for contact in told {
             if let Err(error) = self.store.farewell_said(&account, &contact) {
                 log::warn!("a farewell will be said again: {error}");
@@ -229,17 +255,17 @@ impl Hub {
     fn perform(&mut self, action: Action) {
         match action {
             Action::Send { connection, text, number } => self.put(connection, Outgoing::Text(text, number)),
-            Action::Bound { connection, outcome } => self.put(connection, Outgoing::Bound(outcome)),
+            Action::Bound { connection, outcome } => {
+                if let Ok(bound) = &outcome
+                    && let Err(error) = self.store.note_login(bound.jid.bare(), clock().wall)
+                {
+                    log::warn!("a login is not noted: {error}");
+                }
+                self.put(connection, Outgoing::Bound(outcome));
+            }
             Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
             Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
-            Action::Serve(request) => {
-                let handled = self.desk.handle(&request, clock().wall, &self.router);
-                self.follow_up.extend(handled.stanzas.into_iter().map(|stanza| match handled.after {
-                    None => Event::FromServer(stanza),
-                    Some(ticket) => Event::FromServerWhenDurable(ticket, stanza),
-                }));
-                self.follow_up.extend(self.desk.take_follow_up());
-            }
+            Action::Serve(request) => self.serve(&request),
             Action::Reply(answer) => {
                 let stanzas = self.desk.replied(&answer, &self.router);
                 self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
@@ -259,6 +285,38 @@ impl Hub {
                 Err(error) => log::warn!("a logout is not noted: {error}"),
             },
         }
+    }
+
+    fn serve(&mut self, request: &Stanza) {
+        let handled = self.desk.handle(request, clock().wall, &self.router);
+        self.follow_up.extend(handled.stanzas.into_iter().map(|stanza| match handled.after {
+            None => Event::FromServer(stanza),
+            Some(ticket) => Event::FromServerWhenDurable(ticket, stanza),
+        }));
+        self.follow_up.extend(self.desk.take_follow_up());
+        if let Some(job) = handled.job {
+            self.begin(job, request);
+        }
+    }
+
+    /// Has a job done on a thread of its own; at most so many at once.
+    fn begin(&mut self, job: Job, request: &Stanza) {
+        let (Some(permit), Some(sender)) = (self.jobs.try_acquire_arc(), self.own.upgrade()) else {
+            let error = StanzaError::new(StanzaCondition::ResourceConstraint).text("too much to do; try again soon");
+            self.follow_up.extend(request.error(&error).map(Event::FromServer));
+            return;
+        };
+        // Its owner is the hub, by the permit; it ends by itself.
+        let work = move || {
+            job.run(&Inbox { sender });
+            drop(permit);
+        };
+        smol::unblock(work).detach();
+    }
+
+    /// Was the account disabled or removed since its owner authenticated?
+    fn is_shut(&self, account: &BareJid) -> bool {
+        self.store.is_disabled(account).unwrap_or(false) || !self.store.account_exists(account).unwrap_or(true)
     }
 
     fn put(&mut self, connection: ConnectionId, item: Outgoing) {

@@ -71,10 +71,14 @@ impl Logins {
         let found = self.account(account)?.and_then(|account| account.password);
         match found {
             None => Ok(ScramKeys::fake(&self.decoy_secret, account)),
-            Some(credentials) => decode(&credentials).ok_or_else(|| {
-                log::error!("the password record of {} cannot be read", account.for_log());
-                temporary()
-            }),
+            Some(credentials) => {
+                let keys = decode(&credentials).ok_or_else(|| {
+                    log::error!("the password record of {} cannot be read", account.for_log());
+                    temporary()
+                })?;
+                let disabled = self.store.is_disabled(account).map_err(|error| fault(&error))?;
+                Ok(ScramKeys { disabled, ..keys })
+            }
         }
     }
 
@@ -83,7 +87,7 @@ impl Logins {
         let keys = self.scram_keys(account)?;
         let real = self.account(account)?.is_some_and(|account| account.password.is_some());
         let fits = work(move || keys.verify_password(password.expose())).await;
-        if fits && real { Ok(account.clone()) } else { Err(SaslFailure::new(SaslCondition::NotAuthorized)) }
+        if fits && real { self.admit(account) } else { Err(SaslFailure::new(SaslCondition::NotAuthorized)) }
     }
 
     /// EXTERNAL: the ring in the certificate, whose key the client has proved to hold, decides.
@@ -111,7 +115,16 @@ impl Logins {
             let ticket = self.store.save_login(&judged.address, fingerprint, &ring).map_err(|error| fault(&error))?;
             self.store.commit(ticket).await.map_err(|error| fault(&error))?;
         }
-        Ok(judged.address)
+        self.admit(&judged.address)
+    }
+
+    /// Who has proved who he is comes in, unless an administrator shut his account.
+    fn admit(&self, account: &BareJid) -> Result<BareJid, SaslFailure> {
+        if self.store.is_disabled(account).map_err(|error| fault(&error))? {
+            // RFC 6120 §6.5.2.
+            return Err(SaslFailure::new(SaslCondition::AccountDisabled));
+        }
+        Ok(account.clone())
     }
 
     /// Merges what is known of the key and decides. Off the main thread: signatures are verified.

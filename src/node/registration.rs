@@ -17,7 +17,7 @@ use crate::config::Config;
 use crate::jid::BareJid;
 use crate::limits::SENDING_PATIENCE;
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
-use crate::stanza::{Stanza, StanzaError, Timestamp};
+use crate::stanza::{Stanza, StanzaCondition, StanzaError, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::xml::Element;
 
@@ -67,6 +67,10 @@ impl Registrations {
     /// or that waits in vain, stops nothing.
     async fn phone(&self, peer: &Peer, form: PhoneForm) -> Result<Element, StanzaError> {
         self.courier.admit(peer.address, &form)?;
+        if self.store.is_disabled(&form.address).map_err(fault)? {
+            // A new key must not open what an administrator shut.
+            return Err(StanzaError::new(StanzaCondition::Forbidden).text("this account is disabled"));
+        }
         if !form.force && self.store.account(&form.address).map_err(fault)?.is_some() {
             return Err(self.registrar().conflict(&form));
         }

@@ -7,7 +7,7 @@ use zeroize::Zeroizing;
 use super::login::{fault, refused};
 use super::random::random_bytes;
 use crate::jid::BareJid;
-use crate::stanza::{SaslFailure, Timestamp};
+use crate::stanza::{SaslCondition, SaslFailure, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::stream::{ClientId, HashedToken, IssuedToken, Keep, TokenProof, TokenVerdict, token_text};
 
@@ -38,6 +38,10 @@ impl Tokens {
         });
         match decided {
             Ok((verdict, ticket)) => {
+                if verdict.is_ok() && self.store.is_disabled(account).map_err(|error| fault(&error))? {
+                    // RFC 6120 §6.5.2.
+                    return Err(SaslFailure::new(SaslCondition::AccountDisabled));
+                }
                 if let Some(ticket) = ticket {
                     self.store.commit(ticket).await.map_err(|error| fault(&error))?;
                 }

@@ -25,6 +25,7 @@ mod kontalk;
 mod ledger;
 mod message;
 mod presence;
+mod roll;
 mod roster_iq;
 mod session;
 mod stamps;
@@ -150,6 +151,13 @@ pub enum Event {
         account: BareJid,
         /// The contacts to be told, and what: the subscriptions they had.
         farewells: Vec<(BareJid, Removal)>,
+    },
+    /// An administrator ends the sessions of an account, or the one of a full JID. What they held finds another way.
+    EndSessions {
+        /// Whose.
+        jid: Jid,
+        /// What the clients are told.
+        error: StreamError,
     },
     /// An account's picture has changed: the SHA-1 that its presence tells from now on.
     AvatarChanged {
@@ -333,6 +341,7 @@ impl<S: Storage> Router<S> {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
             }
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
+            Event::EndSessions { jid, error } => self.end_sessions(&jid, &error),
             Event::AvatarChanged { account, hash } => self.avatar_changed(&account, hash),
             Event::Tick => {}
             Event::Shutdown => self.shutdown(),
@@ -544,6 +553,12 @@ impl<S: Storage> Router<S> {
     }
 
     fn account_ended(&mut self, account: &BareJid, farewells: &[(BareJid, Removal)]) {
+        // The roster is gone already: only the farewells know who saw the account's presence. RFC 6121 §2.5.2.
+        for (contact, _) in farewells.iter().filter(|(_, owed)| owed.unsubscribed) {
+            if !self.blocks(account, &Jid::Bare(contact.clone())) {
+                self.hide_presence_of(account, contact);
+            }
+        }
         let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
         for session in sessions {
             let error =

@@ -29,7 +29,13 @@ pub(super) fn get(
     }
     Some(Ok(Some(match addressee {
         Addressee::Domain => domain_info(facts),
-        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => account_info(facts),
+        Addressee::OwnAccount | Addressee::Contact | Addressee::Stranger => {
+            let mut info = account_info(facts);
+            if facts.administrator && addressee == Addressee::OwnAccount {
+                info.push(Element::new("feature", ns::DISCO_INFO).with("var", ns::COMMANDS));
+            }
+            info
+        }
         Addressee::Component => component_info(),
     })))
 }
@@ -55,6 +61,7 @@ pub fn domain_info(facts: &Facts) -> Element {
         ns::KONTALK_PUBKEY,
         // Accounts are the services; Kontalk's desktop client looks here before it publishes a picture.
         ns::PUBSUB,
+        ns::COMMANDS,
     ];
     for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));

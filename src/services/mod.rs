@@ -6,6 +6,7 @@
 mod disco;
 pub mod last_activity;
 mod ping;
+pub mod registration;
 pub mod roster_match;
 mod time;
 mod version;
@@ -29,6 +30,8 @@ pub struct Facts {
     pub caps: String,
     /// Are messages archived?
     pub archive: bool,
+    /// Does the asker administrate the node? Then his own account answers to commands, too.
+    pub administrator: bool,
     /// The moment of the request.
     pub now: Timestamp,
 }
@@ -98,6 +101,7 @@ mod tests {
             registration: true,
             caps: "hash".to_owned(),
             archive: true,
+            administrator: false,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
         answer(&request, addressee, &facts).unwrap().to_text()

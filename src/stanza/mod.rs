@@ -7,10 +7,12 @@
 mod condition;
 mod datetime;
 mod error;
+mod secret;
 
 pub use condition::{ErrorType, SaslCondition, StanzaCondition, StreamCondition};
 pub use datetime::{Timestamp, delay};
 pub use error::{SaslFailure, StanzaError, StreamError};
+pub use secret::Secret;
 
 use crate::jid::{BareJid, Jid};
 use crate::xml::{Element, ns};

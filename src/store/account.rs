@@ -158,7 +158,33 @@ impl Store {
             }
             changes.remove(&trees.roster, &account_prefix(address));
             changes.remove(&trees.accounts, address.as_str().as_bytes());
+            changes.remove(&trees.disabled, address.as_str().as_bytes());
             Ok((departed, apply(shared, queues, changes, address)?))
+        })
+    }
+
+    /// Takes away what came for an account between its removal and the end of its sessions. Nothing happens where there is an
+    /// account. Becomes durable within half a minute.
+    pub fn forget_leftovers(&self, address: &BareJid) -> Result<(), StoreError> {
+        self.write(|shared, queues| {
+            let trees = &shared.trees;
+            if trees.accounts.contains_key(address.as_str())? {
+                return Ok(());
+            }
+            queues.forget(address);
+            // There is hardly ever anything, and what is not written costs nothing.
+            for tree in trees_of_belongings(trees) {
+                let mut changes = Changes::default();
+                changes.remove_all(tree, &account_prefix(address))?;
+                changes.apply()?;
+            }
+            for tree in [&trees.archive_preferences, &trees.inactive] {
+                if tree.contains_key(address.as_str())? {
+                    tree.remove(address.as_str())?;
+                }
+            }
+            shared.commits.wrote_lazily();
+            Ok(())
         })
     }
 
@@ -323,7 +349,17 @@ fn depart<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) ->
 /// Takes away all that lies under an account's address, save the account itself and its key.
 fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) -> Result<(), StoreError> {
     let prefix = account_prefix(address);
-    let trees_of_keys = [
+    for tree in trees_of_belongings(trees) {
+        changes.remove_all(tree, &prefix)?;
+    }
+    changes.remove(&trees.archive_preferences, address.as_str().as_bytes());
+    changes.remove(&trees.inactive, address.as_str().as_bytes());
+    Ok(())
+}
+
+/// Those whose keys begin with an account, but for farewells.
+fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 10] {
+    [
         &trees.roster,
         &trees.requests,
         &trees.blocked,
@@ -334,13 +370,7 @@ fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &
         &trees.archive,
         &trees.sessions,
         &trees.tokens,
-    ];
-    for tree in trees_of_keys {
-        changes.remove_all(tree, &prefix)?;
-    }
-    changes.remove(&trees.archive_preferences, address.as_str().as_bytes());
-    changes.remove(&trees.inactive, address.as_str().as_bytes());
-    Ok(())
+    ]
 }
 
 /// A new owner's roster has a version that no client of the previous owner has seen: it could take an old roster for the present

@@ -20,6 +20,7 @@ mod account;
 mod archive;
 mod changes;
 mod committer;
+mod disabled;
 mod dispatch;
 mod error;
 mod expiry;
@@ -113,6 +114,11 @@ impl Store {
     /// Errors: [`StoreError::Broken`] if it never will.
     pub async fn commit(&self, ticket: Ticket) -> Result<(), StoreError> {
         self.shared.commits.wait(ticket).await
+    }
+
+    /// The ticket of the last write that somebody waits for.
+    pub fn last_written(&self) -> Ticket {
+        self.shared.commits.last_written()
     }
 
     /// The newest ticket all whose writes survive a power cut.

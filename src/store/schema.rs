@@ -25,6 +25,7 @@
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `dispatch` | what is counted (1 byte), keyed hash (16) | `Kept`: codes sent to numbers that begin alike, by a route, in all |
+//! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
@@ -50,6 +51,7 @@ pub(super) struct Trees {
     pub(super) archive_preferences: sled::Tree,
     pub(super) sessions: sled::Tree,
     pub(super) tokens: sled::Tree,
+    pub(super) disabled: sled::Tree,
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
@@ -74,6 +76,7 @@ impl Trees {
             archive_preferences: db.open_tree("archive_preferences")?,
             sessions: db.open_tree("sessions")?,
             tokens: db.open_tree("tokens")?,
+            disabled: db.open_tree("disabled")?,
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,

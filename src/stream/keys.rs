@@ -74,6 +74,9 @@ pub struct ScramKeys {
     pub sha1: Keys,
     /// For SCRAM-SHA-256.
     pub sha256: Keys,
+    /// Its account may not log in now; who proves to know the password is told so. Not kept with the keys.
+    #[serde(skip)]
+    pub disabled: bool,
 }
 
 impl ScramKeys {
@@ -91,7 +94,7 @@ impl ScramKeys {
             |key| Sha1::digest(key).to_vec(),
         );
         let sha256 = keys_sha256(salted256.as_slice());
-        Ok(ScramKeys { salt, iterations, sha1, sha256 })
+        Ok(ScramKeys { salt, iterations, sha1, sha256, disabled: false })
     }
 
     /// Is this the password? Takes as long as [`ScramKeys::derive`], whatever the answer.
@@ -116,6 +119,7 @@ impl ScramKeys {
             iterations: DEFAULT_ITERATIONS,
             sha1: Keys { stored_key: bytes("stored sha1", 20), server_key: bytes("server sha1", 20) },
             sha256: Keys { stored_key: bytes("stored sha256", 32), server_key: bytes("server sha256", 32) },
+            disabled: false,
         }
     }
 }

@@ -172,6 +172,10 @@ impl ServerExchange {
         if proof.len() != client_signature.len() || !bool::from(fits) {
             return Err(SaslFailure::new(SaslCondition::NotAuthorized));
         }
+        if self.keys.disabled {
+            // RFC 6120 §6.5.2. Strangers, who have no proof, do not learn it.
+            return Err(SaslFailure::new(SaslCondition::AccountDisabled));
+        }
         Ok(format!("v={}", BASE64.encode(self.hash.hmac(&keys.server_key, &auth_message))))
     }
 }
@@ -256,6 +260,20 @@ mod tests {
             let (exchange, _) =
                 exchange(Hash::Sha1, "n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL", "QSXCR+Q6sek8bf92", "3rfcNHYJY1ZVvWVs7j");
             assert_eq!(exchange.finish(&message).map_err(|failure| failure.condition), Err(condition), "{message}");
+        }
+    }
+
+    #[test]
+    fn only_who_knows_the_password_learns_that_the_account_is_disabled() {
+        for (proof, condition) in [
+            ("v0X8v3Bz2T0CJGbJQyF0X+HI4Ts=", SaslCondition::AccountDisabled),
+            ("v1X8v3Bz2T0CJGbJQyF0X+HI4Ts=", SaslCondition::NotAuthorized),
+        ] {
+            let (mut exchange, _) =
+                exchange(Hash::Sha1, "n,,n=user,r=fyko+d2lbbFgONRv9qkxdawL", "QSXCR+Q6sek8bf92", "3rfcNHYJY1ZVvWVs7j");
+            exchange.keys.disabled = true;
+            let message = format!("c=biws,r=fyko+d2lbbFgONRv9qkxdawL3rfcNHYJY1ZVvWVs7j,p={proof}");
+            assert_eq!(exchange.finish(&message).map_err(|failure| failure.condition), Err(condition));
         }
     }
 

@@ -60,6 +60,8 @@ pub const CHAT_STATES: &str = "http://jabber.org/protocol/chatstates";
 pub const VERSION: &str = "jabber:iq:version";
 /// XEP-0115.
 pub const CAPS: &str = "http://jabber.org/protocol/caps";
+/// XEP-0133: the type of the forms, and what the commands' nodes begin with.
+pub const ADMIN: &str = "http://jabber.org/protocol/admin";
 /// XEP-0153.
 pub const VCARD_UPDATE: &str = "vcard-temp:x:update";
 /// XEP-0160.

@@ -8,8 +8,9 @@ use std::time::Instant;
 use kontalk_node::account::{
     Ask, KeyForm, Parking, Policy, Registrar, Request, Shown, Token, Verdict, fetched, parked,
 };
+use kontalk_node::admin::{Console, Operation, Outcome, Step};
 use kontalk_node::config;
-use kontalk_node::jid::{BareJid, Jid};
+use kontalk_node::jid::{BareJid, FullJid, Jid};
 use kontalk_node::limits::{BLOCK_LIST_MAX, ROSTER_GROUPS_MAX, ROSTER_NAME_BYTES_MAX, STANZA_DEPTH_MAX};
 use kontalk_node::pgp::UserRing;
 use kontalk_node::phone::{ChallengeKind, Code, PhoneNumber, SmsText};
@@ -154,6 +155,7 @@ pub fn roster(_: &mut Random, input: &[u8]) -> bool {
     let Some(stanza) = stanza(input) else { return false };
     let account: BareJid = "romeo@a.example".parse().unwrap();
     let facts = Facts {
+        administrator: true,
         archive: true,
         caps: String::new(),
         domain: domain(),
@@ -194,6 +196,39 @@ fn block(request: &BlockingRequest) {
     assert!(list.blocked.iter().all(|blocked| list.blocks(blocked)));
     reread(&roster::blocklist_result(&list));
     reread(&roster::block_push(&changed));
+}
+
+/// What an administrator sends, to begin a command and to go on, and what users ask about their own account.
+pub fn administration(_: &mut Random, input: &[u8]) -> bool {
+    let Some(stanza) = stanza(input) else { return false };
+    let own: BareJid = "romeo@a.example".parse().unwrap();
+    let wish = services::registration::read(&stanza, &own);
+    let Some(element) = stanza.payload().filter(|payload| payload.is("command", ns::COMMANDS)) else {
+        return matches!(wish, Some(Ok(_)));
+    };
+    let by: FullJid = "admin@a.example/desk".parse().unwrap();
+    let mut console = Console::new(domain(), vec![by.bare().clone()]);
+    // A command of this name is open already.
+    let (now, mut begin) = (Instant::now(), Element::new("command", ns::COMMANDS));
+    begin.set_attribute("node", element.attribute("node").unwrap_or_default().to_owned());
+    let _ = console.step(now, &by, &begin, "s");
+    match console.step(now, &by, element, "t") {
+        Ok(Step::Answer(answer)) => {
+            reread(&answer);
+            false
+        }
+        Ok(Step::Perform(operation, pending)) => {
+            assert!(operation.accounts().iter().all(|account| account.domainpart() == "a.example"));
+            let harmful = matches!(operation, Operation::Delete(_) | Operation::Disable(_));
+            assert!(!harmful || !operation.accounts().contains(&by.bare()));
+            reread(&pending.done(&Outcome::Done("Done.".into())));
+            true
+        }
+        Err(error) => {
+            reread(&error.to_element());
+            false
+        }
+    }
 }
 
 /// Either a configuration, or problems that a person can read, a line each.

@@ -33,7 +33,9 @@ pub(super) fn key_forms(desk: &mut Desk, request: &Request<'_>) -> Option<Handle
         Err(refusal) => Err(refusal),
     };
     Some(match outcome {
-        Ok((payload, after)) => Handled { stanzas: vec![request.stanza.result().with_child(payload)], after },
+        Ok((payload, after)) => {
+            Handled { stanzas: vec![request.stanza.result().with_child(payload)], after, ..Handled::default() }
+        }
         Err(refusal) => Handled::now(request.stanza.error(&StanzaError::from(refusal))),
     })
 }

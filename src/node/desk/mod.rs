@@ -3,27 +3,34 @@
 //! Services that only state facts are pure and live in [`crate::services`]. One that reads or changes the store has a file here
 //! that puts its decisions (a room of their own) together with the store; it says in [`Handled`] what goes out and when.
 
+mod admin;
 mod arrivals;
+mod job;
 mod keys;
 mod kontalk;
 mod nodes;
+mod own_account;
 mod pep;
 mod personal;
+
+pub(super) use job::Job;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use crate::account::Parking;
+use crate::admin::Console;
 use crate::caps::{self, Hash};
 use crate::config::Config;
-use crate::jid::{BareJid, Jid};
+use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits::{self, Buckets};
 use crate::pgp::ServerKey;
 use crate::router::{Event, Router, Storage, Ticket};
 use crate::services::roster_match::LookupBudget;
 use crate::services::{self, Addressee, COMPONENTS, Facts};
-use crate::stanza::{Stanza, Timestamp};
+use crate::stanza::{Stanza, StanzaError, Timestamp};
 use crate::store::Store;
+use crate::xml::Element;
 
 /// Everything that services share.
 pub(super) struct Desk {
@@ -35,8 +42,10 @@ pub(super) struct Desk {
     registration: bool,
     archive: bool,
     lookups: LookupBudget,
+    console: Console,
     parking: Arc<Mutex<Parking>>,
     key_changes: Buckets<BareJid>,
+    password_changes: Buckets<BareJid>,
     /// What the domain can do, by its hash. XEP-0115.
     own_caps: String,
     /// What clients can do.
@@ -66,12 +75,22 @@ pub(super) struct Handled {
     pub(super) stanzas: Vec<Stanza>,
     /// They go out when this write is durable; at once if there is none.
     pub(super) after: Option<Ticket>,
+    /// What is to be done on another thread; it answers by itself.
+    pub(super) job: Option<Job>,
 }
 
 impl Handled {
     /// An answer that needs no write.
     pub(super) fn now(answer: Option<Stanza>) -> Handled {
-        Handled { stanzas: answer.into_iter().collect(), after: None }
+        Handled { stanzas: answer.into_iter().collect(), ..Handled::default() }
+    }
+
+    /// A result with this payload, or an error.
+    fn outcome(request: &Stanza, outcome: Result<Element, StanzaError>) -> Handled {
+        Handled::now(match outcome {
+            Ok(payload) => Some(request.result().with_child(payload)),
+            Err(error) => request.error(&error),
+        })
     }
 }
 
@@ -85,6 +104,9 @@ const SERVICES: &[Service] = &[
     kontalk::server_list,
     kontalk::public_key,
     kontalk::last_activity,
+    own_account::register,
+    admin::commands,
+    admin::disco,
     pep::pubsub,
     personal::vcard,
     personal::private,
@@ -109,8 +131,10 @@ impl Desk {
             registration: config.registration.enabled,
             archive: !config.archive.ttl.is_zero(),
             lookups: LookupBudget::default(),
+            console: Console::new(config.domain.clone(), config.admins.clone()),
             parking,
             key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
+            password_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
             own_caps: own_caps(config),
             caps: caps::Cache::default(),
             follow_up: Vec::new(),
@@ -123,6 +147,12 @@ impl Desk {
         let addressee = if blocked { Addressee::Stranger } else { self.addressee(stanza) };
         let request = Request { stanza, addressee, blocked, router, now };
         SERVICES.iter().find_map(|service| service(self, &request)).unwrap_or_default()
+    }
+
+    /// The session of ours that asks; `None` for others.
+    fn own_session<'a>(&self, request: &'a Stanza) -> Option<&'a FullJid> {
+        let from = request.from()?.full()?;
+        (from.bare().domainpart() == self.domain.domainpart() && from.bare().localpart().is_some()).then_some(from)
     }
 
     /// What the router is to be told besides the answers; once.
@@ -167,6 +197,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         registration: desk.registration,
         caps: desk.own_caps.clone(),
         archive: desk.archive,
+        administrator: desk.administrator(request).is_some(),
         now: request.now,
     };
     Some(Handled::now(services::answer(request.stanza, request.addressee, &facts)))
@@ -180,11 +211,12 @@ pub(super) fn own_caps(config: &Config) -> String {
         registration: config.registration.enabled,
         caps: String::new(),
         archive: false,
+        administrator: false,
         now: Timestamp { millis: 0 },
     };
     caps::verification(&services::domain_info(&facts), Hash::Sha1).unwrap_or_default()
 }
 
-/// New keys of one account at once, and how long until one more.
+/// New keys of one account at once, or new passwords, and how long until one more.
 const KEY_CHANGES_AT_ONCE: u32 = 5;
 const KEY_CHANGE_REFILL: Duration = Duration::from_secs(10 * 60);

@@ -209,7 +209,7 @@ impl Errand<'_> {
     /// An empty result, once it is safe.
     fn done(&self, ticket: Ticket, told: Vec<Stanza>) -> Handled {
         let stanzas = std::iter::once(self.request.stanza.result()).chain(told).collect();
-        Handled { stanzas, after: Some(ticket) }
+        Handled { stanzas, after: Some(ticket), ..Handled::default() }
     }
 }
 

@@ -92,7 +92,7 @@ fn set_vcard(desk: &mut Desk, account: &BareJid, request: &Request<'_>, vcard: &
         stanzas.extend(desk.notifications(request.router, account, AVATAR_METADATA, &metadata_node, &event));
         desk.avatar_may_have_changed(account);
     }
-    Ok(Handled { stanzas, after: Some(ticket) })
+    Ok(Handled { stanzas, after: Some(ticket), ..Handled::default() })
 }
 
 /// The account's picture, if it keeps one and it is the one its hash says. XEP-0398 §3.1.
@@ -119,7 +119,7 @@ fn set_private(desk: &mut Desk, account: &BareJid, request: &Request<'_>, query:
     let shelf = Node { config, ..Node::default() };
     let changes = [PepChange::Publish(PRIVATE_SHELF, &shelf, &stored)];
     let ticket = desk.store.pep_change(account, &changes).map_err(refusal)?;
-    Ok(Handled { stanzas: vec![request.stanza.result()], after: Some(ticket) })
+    Ok(Handled { stanzas: vec![request.stanza.result()], after: Some(ticket), ..Handled::default() })
 }
 
 fn only_child(query: &Element) -> Result<&Element, Refusal> {

@@ -68,6 +68,30 @@ fn blocked_users_are_met_with_silence_like_nobody() {
 }
 
 #[test]
+fn an_administrator_ends_one_session_or_all_and_their_messages_find_another_way() {
+    let mut play = Play::new();
+    let (juliet, phone) = (play.online(JULIET), play.online_sm("juliet@a.example/phone"));
+    let romeo = play.online(ROMEO);
+    assert_eq!(play.router.online().count(), 2);
+    let error = StreamError::new(crate::stanza::StreamCondition::PolicyViolation);
+    let end = |jid: &str| Event::EndSessions { jid: jid.parse().unwrap(), error: error.clone() };
+    play.tell(end("juliet@a.example/nowhere"));
+    play.take(juliet);
+    play.take(phone);
+    play.says(romeo, ROMEO, &chat("juliet@a.example/phone", "one"));
+    play.tell(end("juliet@a.example/phone"));
+    assert!(play.take(phone).contains(&"closed: policy-violation".to_owned()));
+    // The phone had not acknowledged it.
+    assert_eq!(play.bodies(juliet), ["one"]);
+    assert_eq!(play.router.sessions_of(&"juliet@a.example".parse().unwrap()).len(), 1);
+    play.tell(end("juliet@a.example"));
+    assert_eq!(play.take(juliet), ["closed: policy-violation"]);
+    assert_eq!(play.router.online().count(), 1);
+    play.says(romeo, ROMEO, &chat("juliet@a.example", "two"));
+    assert_eq!(play.stored(), 1);
+}
+
+#[test]
 fn a_removed_account_takes_its_sessions_and_subscriptions_along() {
     let mut play = Play::new();
     let juliet = play.online(JULIET);
@@ -83,7 +107,9 @@ fn a_removed_account_takes_its_sessions_and_subscriptions_along() {
         farewells: vec![(j.clone(), Removal { unsubscribe: true, unsubscribed: true })],
     });
     assert_eq!(play.take(romeo), ["closed: not-authorized"]);
-    assert!(play.take(juliet).iter().any(|t| t.contains("type='unsubscribed'")));
+    let told = play.take(juliet);
+    let place = |what: &str| told.iter().position(|text| text.contains(what)).unwrap();
+    assert!(place("type='unavailable'") < place("type='unsubscribed'"), "{told:?}");
     let left = play.router.storage.entry(&j, &r).unwrap();
     assert_eq!(left.subscription(), crate::roster::Subscription::None);
 }

@@ -72,6 +72,62 @@ fn rings_of_any_allowed_size_come_back_and_follow_their_account() {
     assert_eq!(store.remove_account(&romeo).unwrap_err(), StoreError::NoAccount);
 }
 
+#[test]
+fn of_a_removed_account_no_tree_keeps_anything() {
+    let scratch = Scratch::new();
+    let store = scratch.open();
+    let romeo = jid("romeo@a.example");
+    store.accept_registration(&romeo, OLD_KEY, b"ring", at(1)).unwrap();
+    // One more tree, and its keys are here as well.
+    let trees = || store.shared.db.tree_names().into_iter().map(|name| store.shared.db.open_tree(name).unwrap());
+    let below = crate::store::schema::contact_key(&romeo, "x");
+    let neighbour = crate::store::schema::contact_key(&jid("romeo@a.example.org"), "x");
+    for tree in trees() {
+        for key in [&below, &neighbour] {
+            tree.insert(key, b"").unwrap();
+        }
+        if *tree.name() != *b"accounts" {
+            tree.insert(romeo.as_str(), b"").unwrap();
+        }
+    }
+    store.remove_account(&romeo).unwrap();
+    assert_eq!(store.ring(&OLD_KEY), Ok(None));
+    // The node's own things, rings by fingerprint, farewells still to be said.
+    let exempt = ["node", "rings", "farewells", "accounts", "damaged", "__sled__default"];
+    for tree in trees().filter(|tree| !exempt.iter().any(|name| *tree.name() == *name.as_bytes())) {
+        let name = String::from_utf8_lossy(&tree.name()).into_owned();
+        // A few have one record of an account, the others many below it.
+        let key = if ["archive_preferences", "disabled", "inactive"].contains(&name.as_str()) {
+            romeo.as_str().into()
+        } else {
+            below.clone()
+        };
+        assert!(!tree.contains_key(key).unwrap(), "{name}");
+        assert!(tree.contains_key(&neighbour).unwrap(), "{name}");
+    }
+    assert!(store.account(&romeo).unwrap().is_none());
+}
+
+#[test]
+fn what_comes_for_an_account_that_is_gone_is_taken_away_but_not_from_one_that_is_there() {
+    let scratch = Scratch::new();
+    let mut store = scratch.open();
+    let romeo = jid("romeo@a.example");
+    let waiting = |store: &mut Store| store.offline(&romeo, at(3), None, 10).unwrap().len();
+    store.add_account(&romeo, &Account::new(at(1))).unwrap();
+    store.store_offline(&romeo, "<message/>", at(2)).unwrap();
+    store.forget_leftovers(&romeo).unwrap();
+    assert_eq!(waiting(&mut store), 1);
+    store.remove_account(&romeo).unwrap();
+    store.store_offline(&romeo, "<message/>", at(2)).unwrap();
+    store
+        .save_entry(&romeo, &jid("juliet@a.example"), &Entry { item: Some(Item::default()), request: None }, true)
+        .unwrap();
+    store.forget_leftovers(&romeo).unwrap();
+    assert_eq!(waiting(&mut store), 0);
+    assert!(store.shared.trees.roster.is_empty(), "not even a version");
+}
+
 /// An account with something of each kind.
 fn furnish(store: &mut Store, name: &str, fingerprint: [u8; 20]) {
     let account = jid(name);

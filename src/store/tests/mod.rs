@@ -4,6 +4,7 @@ mod accounts;
 mod archives;
 mod crash;
 mod damage;
+mod disabled;
 mod dispatch;
 mod durability;
 mod expiry;

@@ -1,0 +1,3 @@
+//! Longer chapters: what does not fit to one room. Documentation only.
+
+pub mod kontalk;
