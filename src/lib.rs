@@ -25,7 +25,7 @@
 //! | | [`services`] | what the node answers itself, a file each | words |
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
-//! | | [`sms`] | ways to send a code | phone |
+//! | | [`sms`] | ways to send a code | limits phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |

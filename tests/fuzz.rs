@@ -1,5 +1,5 @@
 //! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
-//! parser, telephone numbers, registration forms, roster and block lists, configuration.
+//! parser, telephone numbers, registration forms, roster and block lists, configuration, text messages, modems.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
 //! and input), no memory beyond the limits. A fault's input belongs into the corpus; every run begins with that.
@@ -10,6 +10,8 @@
 //! - `KONTALK_WRITE_CORPUS=1` makes the corpus' keys and certificates anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/hostile_modem.rs"]
+mod hostile_modem;
 #[path = "support/hostile_stream.rs"]
 mod hostile_stream;
 #[path = "support/hostile_words.rs"]
@@ -52,6 +54,8 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("roster", 80, 30, hostile_words::roster),
     ("admin", 30, 20, hostile_words::administration),
     ("config", 10, 10, hostile_words::config),
+    ("pdu", 100, 50, hostile_modem::pdu),
+    ("modem", 3, 50, hostile_modem::modem),
 ];
 
 #[test]

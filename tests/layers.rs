@@ -26,7 +26,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "services", "words"),
     ("edges", "store", "words roster archive router stream pubsub dispatch"),
     ("edges", "net", "limits"),
-    ("edges", "sms", "phone"),
+    ("edges", "sms", "limits phone"),
     ("edges", "c2s", "words stream router net"),
     ("assembly", "config", "words"),
     ("assembly", "node", "all"),

@@ -2,6 +2,7 @@
 
 mod account;
 mod key;
+mod modem;
 mod serve;
 mod sms;
 mod status;
@@ -44,6 +45,7 @@ enum Subcommand {
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
+    Modem(modem::Modem),
     Sms(sms::Sms),
     Version(Version),
 }
@@ -81,6 +83,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
+        Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Sms(sms)) => sms::run(sms),
         Some(Subcommand::Version(_)) => version(),
     }

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::FromArgs;
+use kontalk_node::config::MODEM;
 use kontalk_node::node::control::{self, Reply, Request};
 
 use super::{REFUSED, ask_node, data_dir, out};
@@ -43,17 +44,32 @@ pub(super) fn run(arguments: &Status) -> ExitCode {
     } else {
         out(&in_words(&status));
     }
-    if status.store_broken || status.damaged_records > 0 { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS }
+    let modem = status.modem.as_ref().and_then(|modem| modem.trouble());
+    if status.store_broken || status.damaged_records > 0 || modem.is_some() {
+        ExitCode::from(REFUSED)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn in_words(status: &control::Status) -> String {
-    let verdict = if status.store_broken {
+    let modem = status.modem.as_ref().and_then(|modem| modem.trouble());
+    let verdict = if let Some(trouble) = modem.filter(|_| !status.store_broken) {
+        let others = status.sms.routes.iter().any(|route| !route.name.starts_with(MODEM));
+        &if others {
+            format!("The modem sends no codes, only other ways do: {trouble}")
+        } else {
+            format!("No codes can be sent: {trouble}")
+        }
+    } else if status.store_broken {
         "The store has failed: nothing is kept any more (remedy: see the log, then restart the node)."
     } else if status.damaged_records > 0 {
         "Some records could not be read and were set aside (remedy: see the log; restore a backup if users miss something)."
     } else {
         "All is well."
     };
+    let modem =
+        status.modem.as_ref().map(|modem| format!("\nmodem             {}", modem.in_short())).unwrap_or_default();
     format!(
         "{verdict}\n\
          domain            {}\n\
@@ -63,7 +79,7 @@ fn in_words(status: &control::Status) -> String {
          sessions          {}\n\
          accounts          {}\n\
          waiting messages  {}\n\
-         store             {:.1} MiB\n\
+         store             {:.1} MiB{modem}\n\
          {}",
         status.domain,
         status.key,

@@ -10,6 +10,7 @@ use crate::jid::BareJid;
 use crate::limits;
 
 use super::document::{Document, Found, Key};
+use super::modem::modem;
 use super::problem::Problem;
 use super::sms::sms;
 use super::{C2s, Config, Limits, Registration, Throttle, TlsFiles};
@@ -29,6 +30,7 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     c2s(document, &mut config.c2s);
     config.tls = tls(document, base);
     registration(document, &mut config.registration);
+    modem(document, base, &mut config.sms.modem);
     sms(document, &mut config.sms);
     if let Some(found) = document.text("log.level") {
         match found.value.parse() {
@@ -307,7 +309,7 @@ fn to_usize(number: u32) -> usize {
 }
 
 /// No blanks but single spaces, nothing that a terminal obeys.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control) && text.trim() == text
 }
 
@@ -344,6 +346,17 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "sms.countries", example: "[\"+49\", \"+43\"]" },
     Key { path: "sms.prefix_codes_per_day_max", example: "20" },
     Key { path: "sms.app_hash", example: "\"FA+9qCX9VSu\"" },
+    Key { path: "sms.modem.device", example: "\"/dev/kontalk-modem\"" },
+    Key { path: "sms.modem.baud", example: "115200" },
+    Key { path: "sms.modem.pin_file", example: "\"/etc/kontalk-node/sim-pin\"" },
+    Key { path: "sms.modem.service_centre", example: "\"+491710760000\"" },
+    Key { path: "sms.modem.country", example: "49" },
+    Key { path: "sms.modem.delivery_reports", example: "false" },
+    Key { path: "sms.modem.watch_calls", example: "false" },
+    Key {
+        path: "sms.modem.power_cycle_command",
+        example: "[\"uhubctl\", \"-l\", \"1-1\", \"-p\", \"2\", \"-a\", \"cycle\"]",
+    },
     Key { path: "log.level", example: "\"info\"" },
     Key { path: "archive.days", example: "7" },
     Key { path: "limits.offline_messages_max", example: "5000" },

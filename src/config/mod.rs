@@ -8,6 +8,7 @@
 
 mod check;
 mod document;
+mod modem;
 mod problem;
 mod sms;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::jid::BareJid;
 use crate::limits;
 use crate::phone::{AppHash, Area, ChallengeKind, PhoneNumber};
 
+pub use modem::Modem;
 pub use problem::{Problem, report};
 
 /// The annotated sample, a tour of the product: every key with its default.
@@ -121,12 +123,12 @@ impl Config {
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
             sms: Sms {
-                via: SmsVia::Terminal,
-                routes: vec![SmsRoute::new(SmsVia::Terminal.name())],
+                routes: vec![SmsRoute::new(TERMINAL)],
                 own_number: None,
                 countries: SmsCountries::Home,
                 prefix_codes_per_day_max: limits::PREFIX_CODES_PER_DAY_MAX,
                 app_hash: None,
+                modem: Modem::default(),
             },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
@@ -207,9 +209,7 @@ pub struct Throttle {
 /// How codes are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sms {
-    /// `sms.via`
-    pub via: SmsVia,
-    /// `sms.routes`: the ways in the order in which they are tried; what `via` says where it is not set.
+    /// `sms.routes`, or the one way that `sms.via` names: in the order in which they are tried; never empty.
     pub routes: Vec<SmsRoute>,
     /// `sms.own_number`: the number of the node's SIM, where the node may tell it.
     pub own_number: Option<PhoneNumber>,
@@ -219,6 +219,8 @@ pub struct Sms {
     pub prefix_codes_per_day_max: u32,
     /// `sms.app_hash`: the app that may read the message.
     pub app_hash: Option<AppHash>,
+    /// `[sms.modem]`
+    pub modem: Modem,
 }
 
 /// A line of `sms.routes`.
@@ -252,22 +254,6 @@ pub enum SmsCountries {
     All,
     /// Those that begin so.
     These(Vec<Area>),
-}
-
-/// A way to send codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum SmsVia {
-    /// Printed on the node's terminal, sent to nobody: for trials.
-    Terminal,
-}
-
-impl SmsVia {
-    /// Its name in the file.
-    pub fn name(self) -> &'static str {
-        match self {
-            SmsVia::Terminal => "terminal",
-        }
-    }
 }
 
 /// What is logged.
@@ -305,6 +291,10 @@ fn read_text(path: &Path) -> io::Result<String> {
     if count as u64 == FILE_BYTES_MAX { Err(io::Error::other("it is too large")) } else { Ok(text) }
 }
 
+/// The way that prints codes on the node's terminal and sends nothing: for trials.
+pub const TERMINAL: &str = "terminal";
+/// The way by a modem at this machine, [`Sms::modem`].
+pub const MODEM: &str = "modem";
 /// RFC 6120 §14.7.
 const C2S_PORT: u16 = 5222;
 /// The port in custom for XEP-0368.

@@ -3,16 +3,10 @@
 use crate::phone::{AppHash, Area, ChallengeKind, PhoneNumber};
 
 use super::document::{Document, Found};
-use super::{Sms, SmsCountries, SmsRoute, SmsVia};
+use super::{MODEM, Sms, SmsCountries, SmsRoute, TERMINAL};
 
-/// Reads the section. `sms.routes` takes the place of `sms.via`.
+/// Reads the section, when those of the ways are read. `sms.routes` takes the place of `sms.via`.
 pub(super) fn sms(document: &mut Document<'_>, sms: &mut Sms) {
-    if let Some(found) = document.text("sms.via") {
-        match found.value.as_str() {
-            "terminal" => sms.via = SmsVia::Terminal,
-            _ => document.object(&found, "there is no such way to send", "\"terminal\""),
-        }
-    }
     if let Some(found) = document.text("sms.own_number") {
         match PhoneNumber::parse(&found.value) {
             Ok(number) => sms.own_number = Some(number),
@@ -20,8 +14,8 @@ pub(super) fn sms(document: &mut Document<'_>, sms: &mut Sms) {
         }
     }
     sms.routes = match document.list("sms.routes") {
-        Some(lines) if !lines.is_empty() => routes(document, &lines, sms.own_number.is_some()),
-        _ => vec![SmsRoute::new(sms.via.name())],
+        Some(lines) if !lines.is_empty() => routes(document, &lines, sms),
+        _ => vec![via(document, sms)],
     };
     if let Some(found) = document.list("sms.countries") {
         sms.countries = countries(document, &found);
@@ -37,10 +31,21 @@ pub(super) fn sms(document: &mut Document<'_>, sms: &mut Sms) {
     }
 }
 
-fn routes(document: &mut Document<'_>, lines: &[Found<String>], own_number: bool) -> Vec<SmsRoute> {
+fn via(document: &mut Document<'_>, sms: &Sms) -> SmsRoute {
+    let Some(found) = document.text("sms.via") else { return SmsRoute::new(TERMINAL) };
+    match kinds_of(&found.value, sms) {
+        Some([kind, ..]) => SmsRoute { kind: *kind, ..SmsRoute::new(&found.value) },
+        _ => {
+            document.object(&found, NO_SUCH_WAY, WAYS);
+            SmsRoute::new(TERMINAL)
+        }
+    }
+}
+
+fn routes(document: &mut Document<'_>, lines: &[Found<String>], sms: &Sms) -> Vec<SmsRoute> {
     let mut routes: Vec<SmsRoute> = Vec::new();
     for line in lines {
-        match route(&line.value, own_number) {
+        match route(&line.value, sms) {
             Ok(route) if routes.iter().any(|r| r.name == route.name && r.kind == route.kind) => {
                 document.object(line, "named twice", "a way and a challenge once, with all that is said of it");
             }
@@ -53,13 +58,12 @@ fn routes(document: &mut Document<'_>, lines: &[Found<String>], own_number: bool
 }
 
 /// Reads `NAME [+AREA…] [max=N] [challenge=KIND] [sender=NAME]`.
-fn route(line: &str, own_number: bool) -> Result<SmsRoute, (String, String)> {
+fn route(line: &str, sms: &Sms) -> Result<SmsRoute, (String, String)> {
     let mut words = line.split_whitespace();
     let name = words.next().unwrap_or_default();
-    let Some(kinds) = kinds_of(name) else {
-        return Err(("there is no such way to send".to_owned(), "\"terminal\"".to_owned()));
-    };
+    let Some(kinds) = kinds_of(name, sms) else { return Err((NO_SUCH_WAY.to_owned(), WAYS.to_owned())) };
     let mut route = SmsRoute::new(name);
+    route.kind = kinds.first().copied().unwrap_or(ChallengeKind::Text);
     for word in words {
         let bad = |text: &str, remedy: &str| Err((format!("{word}: {text}"), remedy.to_owned()));
         match word.split_once('=') {
@@ -71,6 +75,7 @@ fn route(line: &str, own_number: bool) -> Result<SmsRoute, (String, String)> {
                 Ok(max @ 1..=1_000_000) => route.day_max = Some(max),
                 _ => return bad("not a number of codes in a day", "e.g. max=200"),
             },
+            Some(("challenge", "pin")) => {}
             Some(("challenge", kind)) => match kind_of(kind) {
                 Some(kind) if kinds.contains(&kind) => route.kind = kind,
                 Some(_) => return bad("this way cannot do that", "challenge=pin, or another way"),
@@ -80,24 +85,25 @@ fn route(line: &str, own_number: bool) -> Result<SmsRoute, (String, String)> {
             Some(_) => return bad("nothing of this kind can be said of a route", "max=, challenge= or sender="),
         }
     }
-    if route.kind.is_weak() && !own_number {
+    if route.kind.is_weak() && sms.own_number.is_none() {
         let remedy = "sms.own_number = \"+…\", the number of the SIM";
         return Err(("the node's own number must be known for this challenge".to_owned(), remedy.to_owned()));
     }
     Ok(route)
 }
 
-/// What a way can do; `None` if there is no such way.
-fn kinds_of(name: &str) -> Option<&'static [ChallengeKind]> {
+/// What a way can do, the usual first; `None` if there is no such way.
+fn kinds_of(name: &str, _sms: &Sms) -> Option<&'static [ChallengeKind]> {
+    use ChallengeKind::{CallerId, MissedCall, Text, Word};
     match name {
-        "terminal" => Some(&[ChallengeKind::Text]),
+        TERMINAL => Some(&[Text]),
+        MODEM => Some(&[Text, MissedCall, CallerId, Word]),
         _ => None,
     }
 }
 
 fn kind_of(challenge: &str) -> Option<ChallengeKind> {
     match challenge {
-        "pin" => Some(ChallengeKind::Text),
         "missedcall" => Some(ChallengeKind::MissedCall),
         "callerid" => Some(ChallengeKind::CallerId),
         "word" => Some(ChallengeKind::Word),
@@ -128,4 +134,6 @@ fn countries(document: &mut Document<'_>, found: &[Found<String>]) -> SmsCountri
     SmsCountries::These(areas)
 }
 
+const NO_SUCH_WAY: &str = "there is no such way to send";
+const WAYS: &str = "\"terminal\" or \"modem\"";
 const ROUTES_MAX: usize = 16;

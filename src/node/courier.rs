@@ -4,6 +4,9 @@
 //! one of [`SENDING_MAX`] places; without one the client is told to come again. A job goes through the routes that `dispatch` names,
 //! with the same code, until one takes it. What is lost in a crash is asked for again by its user.
 
+use std::future::Future;
+use std::net::IpAddr;
+use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
@@ -16,7 +19,7 @@ use crate::dispatch::{Alert, Dispatcher, Facts, Next, Outcome, Refused, Trip, Wi
 use crate::jid::BareJid;
 use crate::limits::{SENDING_MAX, SENDING_TIMEOUT};
 use crate::phone::{AppHash, ChallengeKind, Code, PhoneNumber, SmsText};
-use crate::sms::{Accepted, SmsError, SmsSender};
+use crate::sms::{SmsError, SmsSender};
 use crate::stanza::StanzaError;
 use crate::xml::Element;
 
@@ -25,9 +28,20 @@ use crate::xml::Element;
 pub enum Way {
     /// By text message.
     Text(Arc<dyn SmsSender>),
+    /// By ringing.
+    Ring(Arc<dyn Bell>),
     /// By waiting for the number to call or to text us.
     Hear,
 }
+
+/// Rings numbers.
+pub trait Bell: Send + Sync {
+    /// Lets the number ring, and hangs up.
+    fn ring<'a>(&'a self, number: &'a PhoneNumber) -> Ringing<'a>;
+}
+
+/// The outcome to be of one call.
+pub type Ringing<'a> = Pin<Box<dyn Future<Output = Result<(), SmsError>> + Send + 'a>>;
 
 /// What the courier is made of.
 pub struct CourierParts {
@@ -45,6 +59,8 @@ pub struct CourierParts {
     pub app_hash: Option<AppHash>,
     /// The clock; the node's is [`Instant::now`].
     pub clock: Clock,
+    /// Where home is, as soon as a SIM says it: a calling code.
+    pub home: Box<dyn Fn() -> Option<u16> + Send + Sync>,
 }
 
 /// What time it is.
@@ -59,13 +75,14 @@ pub struct Courier {
     own_number: Option<PhoneNumber>,
     app_hash: Option<AppHash>,
     clock: Clock,
+    home: Box<dyn Fn() -> Option<u16> + Send + Sync>,
     under_way: Arc<AtomicUsize>,
 }
 
 /// A challenge to be carried out.
 pub struct Job {
     form: PhoneForm,
-    peer: std::net::IpAddr,
+    peer: IpAddr,
     trip: Trip,
     _place: Place,
 }
@@ -90,6 +107,7 @@ impl Courier {
             own_number: parts.own_number,
             app_hash: parts.app_hash,
             clock: parts.clock,
+            home: parts.home,
             under_way: Arc::new(AtomicUsize::new(0)),
         }
     }
@@ -110,14 +128,17 @@ impl Courier {
     }
 
     /// May this form go on? Then look whether its number has an account, and [`Courier::accept`] it.
-    pub fn admit(&self, peer: std::net::IpAddr, form: &PhoneForm) -> Result<(), StanzaError> {
+    pub fn admit(&self, peer: IpAddr, form: &PhoneForm) -> Result<(), StanzaError> {
+        if let Some(home) = (self.home)() {
+            self.dispatcher().learn_home(home);
+        }
         // Whom we do not serve learns it at once, and pays nothing for it.
         self.dispatcher().serves(&form.number).map_err(refusal)?;
         self.registrar().admit(self.now(), peer, form)
     }
 
     /// Takes an admitted form on: it has a place, a route and its budgets, or is refused.
-    pub fn accept(&self, peer: std::net::IpAddr, form: PhoneForm) -> Result<Job, StanzaError> {
+    pub fn accept(&self, peer: IpAddr, form: PhoneForm) -> Result<Job, StanzaError> {
         let Some(place) = self.place() else { return Err(self.registrar().declined(&form, Refusal::Busy)) };
         let wish = Wish {
             number: &form.number,
@@ -230,6 +251,11 @@ impl Courier {
                 self.log_failure(route, outcome.as_ref().err());
                 outcome_of(&outcome)
             }
+            Some(Way::Ring(bell)) => {
+                let outcome = bell.ring(&job.form.number).or(too_long()).await;
+                self.log_failure(route, outcome.as_ref().err());
+                outcome_of(&outcome)
+            }
             Some(Way::Hear) => Outcome::Accepted,
             None => Outcome::Refused,
         }
@@ -269,7 +295,7 @@ impl Courier {
 }
 
 /// A sender has its own limits of time; one that forgets them must not keep a place for ever.
-async fn too_long() -> Result<Accepted, SmsError> {
+async fn too_long<T>() -> Result<T, SmsError> {
     smol::Timer::after(SENDING_TIMEOUT).await;
     Err(SmsError::Unknown("it took too long".into()))
 }

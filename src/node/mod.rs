@@ -9,6 +9,7 @@
 //! | one per listener | connections | starts connections |
 //! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
 //! | [`control`] | commands of the operator | hub, store |
+//! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | one per challenge ([`courier`]) | a sender of messages | the connection that asked |
 //! | counting (`ways`) | a minute | administrators, store |
@@ -29,6 +30,7 @@ mod host;
 mod hub;
 mod identity;
 mod login;
+mod modem;
 mod random;
 mod registration;
 mod signals;
@@ -172,7 +174,10 @@ async fn serve(
     let parking = Arc::new(Mutex::new(Parking::default()));
     let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
-    let courier = Arc::new(ways::courier(config, &store).map_err(NodeFault::StoreBroke)?);
+    let opened = modem::open(config, &store);
+    let modem = opened.as_ref().map(|parts| parts.modem.clone());
+    let courier = Arc::new(ways::courier(config, &store, modem.as_ref()).map_err(NodeFault::StoreBroke)?);
+    let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
     let registrations = Registrations::new(
         executor,
         config,
@@ -194,8 +199,18 @@ async fn serve(
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();
-    let control =
-        control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, courier.clone(), begun);
+    let control = control::Server::new(
+        socket,
+        control::Office {
+            domain: config.domain.clone(),
+            store: store.clone(),
+            inbox: inbox.clone(),
+            key,
+            courier: courier.clone(),
+            begun,
+            modem,
+        },
+    );
     let hub = executor.spawn(hub.run());
     let control = executor.spawn(control.run(executor));
     let connections = Connections::new(executor, host, config);
@@ -242,6 +257,7 @@ async fn serve(
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
+    drop(modem_tasks);
     drop(hub);
     let close = move || {
         ways::keep_counters(&courier, &store);

@@ -3,31 +3,33 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::courier::{Courier, CourierParts, Way};
+use super::courier::{Bell, Courier, CourierParts, Ringing, Way};
 use super::hub::{Inbox, Input};
 use super::login::lasting_secret;
 use super::random::random_bytes;
 use crate::account::{Brand, Policy, Rate, Registrar};
-use crate::config::{self, Config, SmsCountries};
+use crate::config::{self, Config, MODEM, SmsCountries};
 use crate::dispatch::{Alert, Countries, Dispatcher, Plan, Route};
 use crate::jid::{BareJid, Jid};
 use crate::phone::{ChallengeKind, PhoneNumber};
 use crate::router::Event;
-use crate::sms::SmsSender;
+use crate::sms::SmsError;
+use crate::sms::modem::{Dialled, Modem, ModemError};
 use crate::sms::terminal::TerminalSender;
 use crate::stanza::{Kind, MessageType, Stanza, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::xml::{Element, ns};
 
 /// The courier of this configuration.
-pub(super) fn courier(config: &Config, store: &Store) -> Result<Courier, StoreError> {
+pub(super) fn courier(config: &Config, store: &Store, modem: Option<&Modem>) -> Result<Courier, StoreError> {
     let mut dispatcher = Dispatcher::new(plan(config), lasting_secret(store, "dispatch"));
     let over = dispatcher.restore(Instant::now(), wall(), store.dispatch_counters()?);
     store.keep_dispatch_counters(&over.into_iter().map(|key| (key, None)).collect::<Vec<_>>())?;
-    let ways: Vec<Way> = config.sms.routes.iter().map(|route| way(route.kind)).collect();
+    let ways: Vec<Way> = config.sms.routes.iter().map(|route| way(route, modem)).collect();
     for (route, way) in dispatcher.plan().routes.iter().zip(&ways) {
         match way {
             Way::Text(sender) => log::info!("codes go out by {}: {}", route.name, sender.describe()),
+            Way::Ring(_) => log::info!("{}: the node calls numbers", route.name),
             Way::Hear => log::info!("{}: numbers call or text the node", route.name),
         }
     }
@@ -39,6 +41,10 @@ pub(super) fn courier(config: &Config, store: &Store) -> Result<Courier, StoreEr
         own_number: config.sms.own_number.clone(),
         app_hash: config.sms.app_hash.clone(),
         clock: Box::new(Instant::now),
+        home: match modem.cloned() {
+            Some(modem) => Box::new(move || modem.status().country),
+            None => Box::new(|| None),
+        },
     }))
 }
 
@@ -101,10 +107,30 @@ impl Announcer {
     }
 }
 
-fn way(kind: ChallengeKind) -> Way {
-    // The configuration lets no other way pass yet.
-    let terminal: Arc<dyn SmsSender> = Arc::new(TerminalSender::stdout());
-    if kind.is_free() { Way::Hear } else { Way::Text(terminal) }
+/// The way of a route; the configuration names none that is not there.
+fn way(route: &config::SmsRoute, modem: Option<&Modem>) -> Way {
+    match (route.kind, modem.filter(|_| route.name == MODEM)) {
+        (ChallengeKind::CallerId | ChallengeKind::Word, _) => Way::Hear,
+        (ChallengeKind::MissedCall, Some(modem)) => Way::Ring(Arc::new(ModemBell(modem.clone()))),
+        (_, Some(modem)) => Way::Text(Arc::new(modem.sender())),
+        (_, None) => Way::Text(Arc::new(TerminalSender::stdout())),
+    }
+}
+
+/// Rings by the modem.
+struct ModemBell(Modem);
+
+impl Bell for ModemBell {
+    fn ring<'a>(&'a self, number: &'a PhoneNumber) -> Ringing<'a> {
+        Box::pin(async move {
+            match self.0.dial(number, RING).await {
+                // Also one that was rejected is shown by most telephones, with its number.
+                Ok(Dialled::Rang | Dialled::Answered | Dialled::Rejected) => Ok(()),
+                Err(ModemError::NoAnswer) => Err(SmsError::Unknown("the modem did not say whether it rang".into())),
+                Err(error) => Err(SmsError::Refused(error.to_string().into())),
+            }
+        })
+    }
 }
 
 fn plan(config: &Config) -> Plan {
@@ -156,3 +182,6 @@ fn policy(config: &Config) -> Policy {
 fn wall() -> Timestamp {
     Timestamp::from_system(SystemTime::now())
 }
+
+/// How long a telephone rings: twice, so that its owner's provider has time to tell it the number.
+const RING: Duration = Duration::from_secs(10);

@@ -55,6 +55,11 @@ impl KeyedHash {
     pub fn from_bytes(bytes: [u8; HASH_BYTES]) -> KeyedHash {
         KeyedHash(bytes)
     }
+
+    /// As it is written into a file: 32 hexadecimal digits.
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
 }
 
 impl PartialEq for KeyedHash {

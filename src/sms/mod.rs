@@ -6,6 +6,8 @@
 //!
 //! [`terminal`] is the sender of a trial node, [`script`] that of tests.
 
+pub mod modem;
+pub mod pdu;
 pub mod script;
 pub mod terminal;
 

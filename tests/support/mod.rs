@@ -10,6 +10,9 @@
 pub mod client;
 pub mod figures;
 pub mod login;
+pub mod modem_pty;
+pub mod modem_sim;
+pub mod modem_world;
 pub mod node;
 pub mod registration;
 pub mod sasl2;

@@ -50,6 +50,7 @@ impl Town {
             own_number: None,
             app_hash: None,
             clock: Box::new(move || *lock(&clock)),
+            home: Box::new(|| None),
         });
         Town { courier, now }
     }

@@ -8,7 +8,7 @@ mod server;
 mod sms;
 
 pub use client::{Asked, ask};
-pub(super) use server::Server;
+pub(super) use server::{Office, Server};
 pub use sms::{RouteStatus, SmsStatus, SmsTried};
 
 use std::fmt;
@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use smol::Async;
 
 pub use super::accounts::AccountFacts;
+pub use crate::sms::modem::Status as ModemStatus;
 
 /// What an operator asks.
 #[derive(Serialize, Deserialize)]
@@ -64,20 +65,32 @@ pub enum Request {
         /// By this way alone.
         route: Option<String>,
     },
+    /// How is the modem?
+    ModemStatus,
+    /// Send a USSD code through the modem.
+    ModemUssd {
+        /// The code; those that top a SIM up are money.
+        code: Secret,
+    },
 }
 
-/// A password or a telephone number on its way through the socket; cannot be printed, is wiped.
-#[derive(Serialize, Deserialize)]
+/// A password, a number, a code or its answer on its way through the socket; cannot be printed, is wiped.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes it in.
+    /// Takes a text in.
     pub fn new(text: String) -> Secret {
         Secret(text)
     }
 
     fn into_text(mut self) -> zeroize::Zeroizing<String> {
         zeroize::Zeroizing::new(std::mem::take(&mut self.0))
+    }
+
+    /// The text, for the operator's eyes.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     fn into_password(mut self) -> crate::stream::Password {
@@ -122,6 +135,16 @@ pub enum Reply {
         /// The accounts that were asked for.
         accounts: Vec<AccountFacts>,
     },
+    /// How the modem is.
+    Modem {
+        /// It.
+        modem: Box<ModemStatus>,
+    },
+    /// What the network answered to a USSD code.
+    Ussd {
+        /// Its words, which may hold a number.
+        text: Secret,
+    },
 }
 
 /// How the node is.
@@ -149,6 +172,9 @@ pub struct Status {
     pub store_broken: bool,
     /// How codes go out.
     pub sms: SmsStatus,
+    /// The modem, if codes go out by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modem: Option<Box<ModemStatus>>,
 }
 
 /// Why there is no control socket, or no answer from it.

@@ -10,7 +10,7 @@ use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::lock::Semaphore;
 use smol::{Async, Executor, Timer};
 
-use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, SmsStatus, Status};
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, SmsStatus, Status};
 use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
 use crate::node::courier::Courier;
@@ -18,6 +18,7 @@ use crate::node::hub::Inbox;
 use crate::node::worker::work;
 use crate::pgp::Fingerprint;
 use crate::router::Ticket;
+use crate::sms::modem::Modem;
 use crate::stanza::Timestamp;
 use crate::store::Store;
 
@@ -27,26 +28,20 @@ pub(in crate::node) struct Server {
 }
 
 /// Who answers.
-struct Office {
-    domain: BareJid,
-    store: Store,
-    inbox: Inbox,
-    key: Fingerprint,
-    courier: Arc<Courier>,
-    begun: Instant,
+pub(in crate::node) struct Office {
+    pub(in crate::node) domain: BareJid,
+    pub(in crate::node) store: Store,
+    pub(in crate::node) inbox: Inbox,
+    /// The server key's.
+    pub(in crate::node) key: Fingerprint,
+    pub(in crate::node) courier: Arc<Courier>,
+    pub(in crate::node) begun: Instant,
+    pub(in crate::node) modem: Option<Modem>,
 }
 
 impl Server {
-    pub(in crate::node) fn new(
-        socket: Async<UnixListener>,
-        domain: BareJid,
-        store: Store,
-        inbox: Inbox,
-        key: Fingerprint,
-        courier: Arc<Courier>,
-        begun: Instant,
-    ) -> Server {
-        Server { socket, office: Arc::new(Office { domain, store, inbox, key, courier, begun }) }
+    pub(in crate::node) fn new(socket: Async<UnixListener>, office: Office) -> Server {
+        Server { socket, office: Arc::new(office) }
     }
 
     /// Serves until dropped.
@@ -117,6 +112,11 @@ impl Office {
                 self.change(&address, move |store, address| accounts::set_password(store, address, &password)).await
             }
             Request::AccountRemove { address } => self.remove(&address).await,
+            Request::ModemStatus => Ok(match &self.modem {
+                Some(modem) => Reply::Modem { modem: Box::new(modem.status()) },
+                None => no_modem(),
+            }),
+            Request::ModemUssd { code } => Ok(self.ussd(&code).await),
         };
         outcome.unwrap_or_else(|fault| Reply::Refused { reason: fault.to_string() })
     }
@@ -147,6 +147,14 @@ impl Office {
         Ok(Reply::Done)
     }
 
+    async fn ussd(&self, code: &Secret) -> Reply {
+        let Some(modem) = &self.modem else { return no_modem() };
+        match modem.ussd(code.as_str()).await {
+            Ok(text) => Reply::Ussd { text: Secret::new(text.as_str().to_owned()) },
+            Err(error) => Reply::Refused { reason: error.to_string() },
+        }
+    }
+
     fn address(&self, text: &str) -> Result<BareJid, AccountFault> {
         let address = text.parse().map_err(AccountFault::Address)?;
         accounts::check_address(&address, &self.domain)?;
@@ -171,9 +179,15 @@ impl Office {
             damaged_records: stats.damaged_records,
             store_broken: stats.broken,
             sms: SmsStatus::of(&self.courier),
+            modem: self.modem.as_ref().map(|modem| Box::new(modem.status())),
         })
     }
 }
 
-/// A command is short.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+fn no_modem() -> Reply {
+    let reason = "this node has no modem (remedy: via = \"modem\" in the section [sms] of its configuration)";
+    Reply::Refused { reason: reason.to_owned() }
+}
+
+/// A command is short; but a modem may be busy for a minute before it gets to one, and the network takes its time.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(150);
