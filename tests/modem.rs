@@ -95,12 +95,12 @@ fn settings(device: &PtyModem) -> Settings {
 fn quick() -> Timing {
     let millis = Duration::from_millis;
     Timing {
-        answer: millis(3000),
-        slow_answer: millis(3000),
+        answer: millis(5000),
+        slow_answer: millis(5000),
         wake: millis(300),
         settle: millis(20),
-        prompt: millis(3000),
-        send: millis(3000),
+        prompt: millis(5000),
+        send: millis(5000),
         late_ok: millis(200),
         registration_poll: millis(20),
         registration: millis(5000),

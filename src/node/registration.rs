@@ -8,18 +8,19 @@ use smol::future::FutureExt;
 use smol::{Executor, Timer};
 
 use super::courier::Courier;
-use super::hub::Inbox;
+use super::hub::{Inbox, Input};
 use super::ways::Announcer;
 use super::worker::work;
 use crate::account::{CodeForm, Parking, PhoneForm, Refusal, Registrar, Request, Token, Verdict, fetched};
 use crate::c2s::Peer;
 use crate::config::Config;
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::limits::SENDING_PATIENCE;
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
-use crate::stanza::{Stanza, StanzaCondition, StanzaError, Timestamp};
+use crate::router::Event;
+use crate::stanza::{Kind, MessageType, Stanza, StanzaCondition, StanzaError, Timestamp};
 use crate::store::{Store, StoreError};
-use crate::xml::Element;
+use crate::xml::{Element, ns};
 
 pub(super) struct Registrations {
     executor: &'static Executor<'static>,
@@ -144,7 +145,8 @@ impl Registrations {
         self.courier.proved(&address);
         log::info!("{} registered with the key {key}", address.for_log());
         if before.is_some_and(|account| account.fingerprint != Some(key.0)) {
-            // Sessions of a previous owner end; his contacts are told.
+            // Sessions of a previous owner are told why and end; his contacts are told.
+            self.inbox.send(Input::Event(Event::FromServer(taken_over(&self.domain, &address)))).await;
             self.inbox.account_ended(address, departed.farewells).await;
         }
         Ok(self.registrar().certified_reply(&certified))
@@ -174,6 +176,16 @@ impl Registrations {
 async fn after_patience(promise: Element) -> Result<Element, StanzaError> {
     Timer::after(SENDING_PATIENCE).await;
     Ok(promise)
+}
+
+/// To the device of who had the number before. A headline: it reaches whoever is there and is kept for nobody.
+fn taken_over(domain: &BareJid, account: &BareJid) -> Stanza {
+    let body = Element::new("body", ns::CLIENT).with_text(
+        "This telephone number was registered again, with another key. If it was not you, somebody else can receive your text \
+         messages: tell your contacts, and ask your operator about your SIM card.",
+    );
+    let (from, to) = (Jid::Bare(domain.clone()), Jid::Bare(account.clone()));
+    Stanza::build(Kind::Message(MessageType::Headline), Some(from), Some(to), None).with_child(body)
 }
 
 fn fault(error: StoreError) -> StanzaError {

@@ -4,6 +4,7 @@
 //! the asker may not see: existing or not, it looks the same.
 
 mod disco;
+pub mod discoverable;
 pub mod last_activity;
 mod ping;
 pub mod registration;

@@ -4,7 +4,8 @@
 //! told and another way tried. *Unknown*: the line broke after the message had left; it is never sent again blindly, for the
 //! user may get it twice. Numbers and texts stay in memory and out of every log and error.
 //!
-//! [`terminal`] is the sender of a trial node, [`script`] that of tests.
+//! [`modem`] sends through a modem at this machine, and hears what comes in there, by the messages of [`pdu`]. [`terminal`] is the
+//! sender of a trial node, [`script`] that of tests.
 
 pub mod modem;
 pub mod pdu;

@@ -354,6 +354,7 @@ fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &
     }
     changes.remove(&trees.archive_preferences, address.as_str().as_bytes());
     changes.remove(&trees.inactive, address.as_str().as_bytes());
+    changes.remove(&trees.undiscoverable, address.as_str().as_bytes());
     Ok(())
 }
 

@@ -21,6 +21,7 @@ mod archive;
 mod changes;
 mod committer;
 mod disabled;
+mod discoverable;
 mod dispatch;
 mod error;
 mod expiry;

@@ -27,6 +27,7 @@
 //! | `dispatch` | what is counted (1 byte), keyed hash (16) | `Kept`: codes sent to numbers that begin alike, by a route, in all |
 //! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
+//! | `undiscoverable` | `ACCOUNT` | empty: strangers do not find it by its number |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
@@ -57,6 +58,7 @@ pub(super) struct Trees {
     pub(super) item_ids: sled::Tree,
     pub(super) dispatch: sled::Tree,
     pub(super) inactive: sled::Tree,
+    pub(super) undiscoverable: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -82,6 +84,7 @@ impl Trees {
             item_ids: db.open_tree("item_ids")?,
             dispatch: db.open_tree("dispatch")?,
             inactive: db.open_tree("inactive")?,
+            undiscoverable: db.open_tree("undiscoverable")?,
             damaged: db.open_tree("damaged")?,
         })
     }

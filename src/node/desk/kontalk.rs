@@ -49,13 +49,13 @@ pub(super) fn server_list(desk: &mut Desk, request: &Request<'_>) -> Option<Hand
 
 /// Public keys: the node's at the domain, an account's at its address. Clients ask for all of their contacts at each sync.
 pub(super) fn public_key(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
-    request.stanza.payload().filter(|p| p.is("pubkey", ns::KONTALK_PUBKEY))?;
-    let outcome = if request.is_get() {
-        desk.public_key_for(request)
-    } else {
-        Err(StanzaError::new(StanzaCondition::BadRequest))
-    };
-    let payload = outcome.map(|ring| Element::new("pubkey", ns::KONTALK_PUBKEY).with_text(&STANDARD.encode(ring)));
+    let pubkey = request.stanza.payload().filter(|p| p.is("pubkey", ns::KONTALK_PUBKEY))?;
+    if !request.is_get() {
+        return Some(super::keys::publish(desk, request, &pubkey.text()));
+    }
+    let payload = desk
+        .public_key_for(request)
+        .map(|ring| Element::new("pubkey", ns::KONTALK_PUBKEY).with_text(&STANDARD.encode(ring)));
     Some(answered(request.stanza, payload))
 }
 
@@ -80,10 +80,16 @@ impl Request<'_> {
 }
 
 impl Desk {
-    /// Exists, and does not block the asker.
+    /// Exists, does not block the asker, and wants to be found, or has dealt with him before. All others look alike.
     fn is_found_by(&self, asker: &BareJid, address: &BareJid) -> bool {
         let blocks = |list: crate::roster::BlockList| list.blocks(&Jid::Bare(asker.clone()));
-        matches!(self.store.account(address), Ok(Some(_))) && !self.store.block_list(address).is_ok_and(blocks)
+        let wanted = || {
+            let known = self.store.entry(address, asker).is_ok_and(|entry| !entry.is_empty());
+            known || address == asker || self.store.is_discoverable(address).unwrap_or(false)
+        };
+        matches!(self.store.account(address), Ok(Some(_)))
+            && !self.store.block_list(address).is_ok_and(blocks)
+            && wanted()
     }
 
     fn public_key_for(&mut self, request: &Request<'_>) -> Result<Vec<u8>, StanzaError> {

@@ -5,6 +5,7 @@
 
 mod admin;
 mod arrivals;
+mod discoverable;
 mod job;
 mod keys;
 mod kontalk;
@@ -105,6 +106,7 @@ const SERVICES: &[Service] = &[
     kontalk::public_key,
     kontalk::last_activity,
     own_account::register,
+    discoverable::command,
     admin::commands,
     admin::disco,
     pep::pubsub,
