@@ -1,5 +1,6 @@
 //! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
-//! parser, telephone numbers, registration forms, roster and block lists, configuration, text messages, modems.
+//! parser, telephone numbers, registration forms, roster and block lists, configuration, text messages, modems, reports of
+//! delivery.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
 //! and input), no memory beyond the limits. A fault's input belongs into the corpus; every run begins with that.
@@ -56,6 +57,7 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("config", 10, 10, hostile_words::config),
     ("pdu", 100, 50, hostile_modem::pdu),
     ("modem", 3, 50, hostile_modem::modem),
+    ("receipt", 10, 50, hostile_words::receipt),
 ];
 
 #[test]

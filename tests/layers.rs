@@ -28,7 +28,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "net", "limits"),
     ("edges", "sms", "limits phone"),
     ("edges", "c2s", "words stream router net"),
-    ("assembly", "config", "words"),
+    ("assembly", "config", "words sms"),
     ("assembly", "node", "all"),
     ("documentation", "chapters", ""),
 ];
@@ -47,6 +47,7 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("sequoia_openpgp", &["pgp"]),
     ("x509_parser", &["net", "pgp"]),
     ("toml", &["config"]),
+    ("ureq", &["sms"]),
     ("argh", &["command"]),
     ("getrandom", &["node"]),
 ];

@@ -145,6 +145,7 @@ fn word(outcome: &Result<Accepted, SmsError>) -> &'static str {
         Ok(_) => "accepted",
         Err(SmsError::Refused(_)) => "refused",
         Err(SmsError::NotAllowed(_)) => "not allowed",
+        Err(SmsError::Later(..)) => "later",
         Err(SmsError::Unknown(_)) => "unknown",
     }
 }

@@ -42,6 +42,7 @@ fn word(outcome: Option<Result<Accepted, SmsError>>) -> &'static str {
         Some(Ok(_)) => "accepted",
         Some(Err(SmsError::Refused(_))) => "refused",
         Some(Err(SmsError::NotAllowed(_))) => "not allowed",
+        Some(Err(SmsError::Later(..))) => "later",
         Some(Err(SmsError::Unknown(_))) => "unknown",
         None => "waiting",
     }

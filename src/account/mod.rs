@@ -212,6 +212,14 @@ impl Registrar {
         refused
     }
 
+    /// The provider could not be asked: the try is given back.
+    pub fn not_judged(&mut self, address: &BareJid, serial: u64) -> StanzaError {
+        if let Some(challenged) = self.challenged.get_mut(address).filter(|challenged| challenged.serial == serial) {
+            challenged.tries_left = challenged.tries_left.saturating_add(1).min(CODE_ATTEMPTS_MAX);
+        }
+        Refusal::NotJudged.into()
+    }
+
     /// The number did something by itself. Says whether it was waited for.
     pub fn heard(&mut self, now: Instant, number: &PhoneNumber, what: Heard<'_>) -> bool {
         let Ok(address) = BareJid::new(Some(&number.localpart()), self.policy.domain.domainpart()) else {

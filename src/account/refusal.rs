@@ -50,6 +50,8 @@ pub enum Refusal {
     Busy,
     /// The call or the message that the number was to send has not come yet.
     NothingHeard,
+    /// The provider that sent the code does not say whether it is right.
+    NotJudged,
     /// The key comes from another network than the one that asked for the challenge.
     OtherNetwork,
     /// The revocation of the old key does not fit the account.
@@ -119,6 +121,12 @@ impl Refusal {
                 StanzaCondition::BadRequest,
                 ErrorType::Modify,
                 "Nothing has come from this telephone number yet. Try again in a moment.",
+            ),
+            // Kontalk registration, set: code: a provider that cannot be reached.
+            Refusal::NotJudged => (
+                StanzaCondition::InternalServerError,
+                ErrorType::Wait,
+                "Whether the code is right cannot be found out at present. Try again in a minute.",
             ),
             Refusal::OtherNetwork => (
                 StanzaCondition::BadRequest,
@@ -195,6 +203,7 @@ mod tests {
             (Refusal::NoRoute { wait }, "service-unavailable", "wait"),
             (Refusal::Busy, "service-unavailable", "wait"),
             (Refusal::NothingHeard, "bad-request", "modify"),
+            (Refusal::NotJudged, "internal-server-error", "wait"),
             (Refusal::OtherNetwork, "bad-request", "modify"),
             (Refusal::RevocationWrong, "forbidden", "auth"),
             (Refusal::NotAuthorized, "not-authorized", "auth"),

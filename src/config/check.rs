@@ -12,6 +12,7 @@ use crate::limits;
 use super::document::{Document, Found, Key};
 use super::modem::modem;
 use super::problem::Problem;
+use super::providers::providers;
 use super::sms::sms;
 use super::{C2s, Config, Limits, Registration, Throttle, TlsFiles};
 
@@ -31,6 +32,7 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     config.tls = tls(document, base);
     registration(document, &mut config.registration);
     modem(document, base, &mut config.sms.modem);
+    config.sms.http = providers(document, base);
     sms(document, &mut config.sms);
     if let Some(found) = document.text("log.level") {
         match found.value.parse() {
@@ -357,6 +359,30 @@ pub(super) const KEYS: &[Key] = &[
         path: "sms.modem.power_cycle_command",
         example: "[\"uhubctl\", \"-l\", \"1-1\", \"-p\", \"2\", \"-a\", \"cycle\"]",
     },
+    Key { path: "sms.http.*.kind", example: "\"vonage-sms\"" },
+    Key { path: "sms.http.*.user", example: "\"abcd1234\"" },
+    Key { path: "sms.http.*.secret_file", example: "\"/etc/kontalk-node/provider.secret\"" },
+    Key { path: "sms.http.*.from", example: "\"Kontalk\"" },
+    Key { path: "sms.http.*.account", example: "\"AC0123456789abcdef0123456789abcdef\"" },
+    Key { path: "sms.http.*.redact", example: "true" },
+    Key { path: "sms.http.*.brand", example: "\"Kontalk\"" },
+    Key { path: "sms.http.*.service", example: "\"VA0123456789abcdef0123456789abcdef\"" },
+    Key { path: "sms.http.*.locale", example: "\"de\"" },
+    Key { path: "sms.http.*.url", example: "\"http://192.168.1.20:8080\"" },
+    Key { path: "sms.http.*.sim", example: "1" },
+    Key { path: "sms.http.*.delivery_reports", example: "true" },
+    Key { path: "sms.http.*.method", example: "\"POST\"" },
+    Key { path: "sms.http.*.headers", example: "{ X-Api-Key = \"{secret}\" }" },
+    Key { path: "sms.http.*.content_type", example: "\"application/json\"" },
+    Key { path: "sms.http.*.body", example: "'{\"to\": \"{number}\", \"text\": \"{text}\"}'" },
+    Key { path: "sms.http.*.accepted", example: "[\"200\", \"/status = 0\"]" },
+    Key { path: "sms.http.*.not_allowed", example: "[\"401\"]" },
+    Key { path: "sms.http.*.later", example: "[\"429\"]" },
+    Key { path: "sms.http.*.unknown", example: "[\"500\"]" },
+    Key { path: "sms.http.*.reference", example: "\"/id\"" },
+    Key { path: "sms.http.*.ca_file", example: "\"/etc/kontalk-node/gateway-ca.pem\"" },
+    Key { path: "sms.http.*.connect_secs", example: "5" },
+    Key { path: "sms.http.*.timeout_secs", example: "20" },
     Key { path: "log.level", example: "\"info\"" },
     Key { path: "archive.days", example: "7" },
     Key { path: "limits.offline_messages_max", example: "5000" },

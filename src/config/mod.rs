@@ -10,6 +10,7 @@ mod check;
 mod document;
 mod modem;
 mod problem;
+mod providers;
 mod sms;
 #[cfg(test)]
 mod tests;
@@ -25,6 +26,7 @@ use log::LevelFilter;
 use crate::jid::BareJid;
 use crate::limits;
 use crate::phone::{AppHash, Area, ChallengeKind, PhoneNumber};
+use crate::sms::http;
 
 pub use modem::Modem;
 pub use problem::{Problem, report};
@@ -129,6 +131,7 @@ impl Config {
                 prefix_codes_per_day_max: limits::PREFIX_CODES_PER_DAY_MAX,
                 app_hash: None,
                 modem: Modem::default(),
+                http: Vec::new(),
             },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
@@ -221,6 +224,8 @@ pub struct Sms {
     pub app_hash: Option<AppHash>,
     /// `[sms.modem]`
     pub modem: Modem,
+    /// `[sms.http.NAME]`: providers over HTTP, in the order of the file.
+    pub http: Vec<http::Settings>,
 }
 
 /// A line of `sms.routes`.

@@ -93,12 +93,15 @@ fn route(line: &str, sms: &Sms) -> Result<SmsRoute, (String, String)> {
 }
 
 /// What a way can do, the usual first; `None` if there is no such way.
-fn kinds_of(name: &str, _sms: &Sms) -> Option<&'static [ChallengeKind]> {
-    use ChallengeKind::{CallerId, MissedCall, Text, Word};
+fn kinds_of(name: &str, sms: &Sms) -> Option<&'static [ChallengeKind]> {
+    use ChallengeKind::{CallerId, MissedCall, Provider, Text, Word};
     match name {
         TERMINAL => Some(&[Text]),
         MODEM => Some(&[Text, MissedCall, CallerId, Word]),
-        _ => None,
+        _ => {
+            let provider = sms.http.iter().find(|provider| provider.name == name)?;
+            Some(if provider.kind.makes_codes() { &[Provider] } else { &[Text] })
+        }
     }
 }
 
@@ -135,5 +138,5 @@ fn countries(document: &mut Document<'_>, found: &[Found<String>]) -> SmsCountri
 }
 
 const NO_SUCH_WAY: &str = "there is no such way to send";
-const WAYS: &str = "\"terminal\" or \"modem\"";
+const WAYS: &str = "\"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes";
 const ROUTES_MAX: usize = 16;

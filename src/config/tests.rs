@@ -1,5 +1,6 @@
 //! Configurations and what is said of them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -50,8 +51,8 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("registration.number_burst = 0", "registration.number_burst = 0: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.number_burst = -3", "registration.number_burst = -3: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.codes_per_day_max = 99999999999999999999", "registration.codes_per_day_max = 99999999999999999999: out of range (remedy: a number from 1 to 1000000)".to_owned()),
-        ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\" or \"modem\")".to_owned()),
-        ("sms.routes = [\"pigeon +49\"]", "sms.routes = \"pigeon +49\": there is no such way to send (remedy: \"terminal\" or \"modem\")".to_owned()),
+        ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes)".to_owned()),
+        ("sms.routes = [\"pigeon +49\"]", "sms.routes = \"pigeon +49\": there is no such way to send (remedy: \"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes)".to_owned()),
         ("sms.routes = [\"terminal 49\"]", "sms.routes = \"terminal 49\": 49: not the beginning of numbers (remedy: e.g. +49 for Germany, +1212 for New York)".to_owned()),
         ("sms.routes = [\"terminal max=0\"]", "sms.routes = \"terminal max=0\": max=0: not a number of codes in a day (remedy: e.g. max=200)".to_owned()),
         ("sms.routes = [\"terminal challenge=x\"]", "sms.routes = \"terminal challenge=x\": challenge=x: there is no such challenge (remedy: pin, missedcall, callerid or word)".to_owned()),
@@ -234,7 +235,7 @@ fn the_sample_has_no_problem_but_its_domain() {
 /// The sample with every key in force.
 fn sample_in_force() -> String {
     let in_force = |line: &str| match line.strip_prefix('#') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest.to_owned(),
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest.to_owned(),
         _ => line.to_owned(),
     };
     SAMPLE.lines().map(|line| in_force(line) + "\n").collect()
@@ -243,20 +244,25 @@ fn sample_in_force() -> String {
 #[test]
 fn the_sample_shows_every_key_and_no_other() {
     let table: toml::Table = sample_in_force().parse().unwrap();
-    let mut shown = Vec::new();
-    let mut tables = vec![(String::new(), table)];
-    while let Some((prefix, table)) = tables.pop() {
-        for (key, value) in table {
-            match value {
-                toml::Value::Table(section) => tables.push((format!("{prefix}{key}."), section)),
-                _ => shown.push(format!("{prefix}{key}")),
+    let mut shown = BTreeSet::new();
+    collect_keys("", &table, &mut shown);
+    let mut known: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+    known.sort();
+    assert_eq!(shown.into_iter().collect::<Vec<_>>(), known);
+}
+
+/// The keys of a table, with a `*` for names that the operator chooses.
+fn collect_keys(prefix: &str, table: &toml::Table, keys: &mut BTreeSet<String>) {
+    for (name, value) in table {
+        let name = if prefix == "sms.http." { "*" } else { name.as_str() };
+        let path = format!("{prefix}{name}");
+        match value.as_table() {
+            Some(section) if !KEYS.iter().any(|key| key.path == path) => {
+                collect_keys(&format!("{path}."), section, keys);
             }
+            _ => drop(keys.insert(path)),
         }
     }
-    let mut known: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
-    shown.sort();
-    known.sort();
-    assert_eq!(shown, known);
 }
 
 #[test]
@@ -269,15 +275,23 @@ fn the_sample_shows_the_defaults() {
         let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
         !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))
     };
-    let text: String = text.lines().filter(has_default).map(|line| format!("{line}\n")).collect();
+    // Providers are all examples.
+    let mut in_provider = false;
+    let is_ours = |line: &&str| {
+        if line.starts_with('[') {
+            in_provider = line.starts_with("[sms.http.");
+        }
+        !in_provider
+    };
+    let text: String = text.lines().filter(is_ours).filter(has_default).map(|line| format!("{line}\n")).collect();
     assert_eq!(parsed(&text).unwrap(), parsed("domain = \"a.example\"").unwrap());
 }
 
 #[test]
 fn examples_are_values_that_will_do() {
-    for key in
-        KEYS.iter().filter(|key| key.path != "domain" && !key.path.starts_with("tls.") && !key.path.ends_with("_file"))
-    {
+    for key in KEYS.iter().filter(|key| {
+        key.path != "domain" && !key.path.starts_with("tls.") && !key.path.ends_with("_file") && !key.path.contains('*')
+    }) {
         let outcome = parsed(&format!("domain = \"a.example\"\n{} = {}", key.path, key.example));
         assert!(outcome.is_ok(), "{}: {outcome:?}", key.path);
     }

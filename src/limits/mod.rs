@@ -167,6 +167,22 @@ pub const SENDING_PATIENCE: Duration = Duration::from_secs(12);
 pub const SENDING_TIMEOUT: Duration = Duration::from_secs(180);
 /// Addresses, numbers and prefixes whose attempts are remembered: 10,000 × about 100 bytes each.
 pub const THROTTLE_ENTRIES_MAX: usize = 10_000;
+/// Providers of text messages over HTTP; each has a thread of its own.
+pub const SMS_PROVIDERS_MAX: usize = 16;
+/// Messages that wait for one provider: 32 × about 300 bytes.
+pub const SMS_PROVIDER_QUEUE_MAX: usize = 32;
+/// How long a message waits for those before it; later it is not begun.
+pub const SMS_PROVIDER_PATIENCE: Duration = Duration::from_secs(20);
+/// Until a provider is connected, TLS included, unless the configuration says otherwise.
+pub const SMS_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One whole request to a provider, unless the configuration says otherwise.
+pub const SMS_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes of a provider's answer; good ones have a few hundred.
+pub const SMS_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The longest that a provider can ask to be left in peace.
+pub const SMS_REST_MAX: Duration = Duration::from_secs(3600);
+/// Bytes of a provider's secret, in its file.
+pub const SMS_SECRET_BYTES_MAX: usize = 4 * 1024;
 
 /// Administrators' commands that wait for their form (XEP-0050): 64 × about 200 bytes.
 pub const ADMIN_COMMANDS_MAX: usize = 64;

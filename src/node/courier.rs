@@ -14,12 +14,12 @@ use std::time::Instant;
 use smol::future::FutureExt;
 
 use super::random::random_bytes;
-use crate::account::{Ask, CALLER_DIGITS, Heard, PhoneForm, Refusal, Registrar, Shown, Word};
+use crate::account::{Ask, CALLER_DIGITS, Fingerprint, Heard, PhoneForm, Refusal, Registrar, Shown, Verdict, Word};
 use crate::dispatch::{Alert, Dispatcher, Facts, Next, Outcome, Refused, Trip, Wish};
 use crate::jid::BareJid;
-use crate::limits::{SENDING_MAX, SENDING_TIMEOUT};
+use crate::limits::{BoundedMap, CHALLENGES_MAX, SENDING_MAX, SENDING_TIMEOUT};
 use crate::phone::{AppHash, ChallengeKind, Code, PhoneNumber, SmsText};
-use crate::sms::{SmsError, SmsSender};
+use crate::sms::{Checked, SmsError, SmsSender, VerificationId, Verifier};
 use crate::stanza::StanzaError;
 use crate::xml::Element;
 
@@ -28,6 +28,8 @@ use crate::xml::Element;
 pub enum Way {
     /// By text message.
     Text(Arc<dyn SmsSender>),
+    /// By a provider that makes, sends and judges the code.
+    Verify(Arc<dyn Verifier>),
     /// By ringing.
     Ring(Arc<dyn Bell>),
     /// By waiting for the number to call or to text us.
@@ -77,6 +79,15 @@ pub struct Courier {
     clock: Clock,
     home: Box<dyn Fn() -> Option<u16> + Send + Sync>,
     under_way: Arc<AtomicUsize>,
+    verifications: Mutex<BoundedMap<BareJid, Verification>>,
+}
+
+/// A code that a provider sent.
+#[derive(Clone)]
+struct Verification {
+    serial: u64,
+    verifier: Arc<dyn Verifier>,
+    id: VerificationId,
 }
 
 /// A challenge to be carried out.
@@ -109,6 +120,7 @@ impl Courier {
             clock: parts.clock,
             home: parts.home,
             under_way: Arc::new(AtomicUsize::new(0)),
+            verifications: Mutex::new(BoundedMap::new(CHALLENGES_MAX)),
         }
     }
 
@@ -167,7 +179,7 @@ impl Courier {
             let word = (kind == ChallengeKind::Word).then(|| Word::from_random(random_bytes()));
             let ask = self.ask(&job, kind, &code, word.as_ref());
             let serial = self.registrar().challenge(self.now(), &job.form, &ask);
-            let outcome = self.try_route(route, &job, &code).await;
+            let outcome = self.try_route(route, &job, &code, serial).await;
             let next = self.dispatcher().ended(self.now(), &mut job.trip, outcome);
             match next {
                 Next::Done => {
@@ -185,6 +197,30 @@ impl Courier {
         self.registrar().heard(self.now(), number, what)
     }
 
+    /// Asks the provider about a code that only it knows, as [`Registrar::check`] said.
+    pub async fn judge(&self, address: &BareJid, key: &Fingerprint, serial: u64, code: &Code) -> Verdict {
+        let found = self.verifications().get(address).filter(|found| found.serial == serial).cloned();
+        let Some(Verification { verifier, id, .. }) = found else {
+            return self.registrar().judged(address, key, serial, code, false);
+        };
+        let mut answer = verifier.check(&id, code).or(too_long()).await;
+        if matches!(answer, Err(SmsError::Unknown(_))) {
+            // Once more is allowed, and tells whether the first arrived.
+            answer = verifier.check(&id, code).or(too_long()).await;
+        }
+        match answer {
+            Ok(Checked::Right) => {
+                self.verifications().remove(address);
+                self.registrar().judged(address, key, serial, code, true)
+            }
+            Ok(Checked::Wrong | Checked::Over) => self.registrar().judged(address, key, serial, code, false),
+            Err(error) => {
+                log::warn!("a code was not judged: {error}");
+                Verdict::Refused(self.registrar().not_judged(address, serial))
+            }
+        }
+    }
+
     /// The user of this address has proved his number.
     pub fn proved(&self, address: &BareJid) {
         self.dispatcher().proved(address);
@@ -196,13 +232,17 @@ impl Courier {
         let mut tried = Vec::new();
         for (route, way) in self.ways.iter().enumerate() {
             let name = self.name_of(route);
-            let Way::Text(sender) = way else { continue };
             if only.is_some_and(|only| only != name) {
                 continue;
             }
             let code = Code::from_random(random_bytes());
             let text = SmsText::verification_in(&code, None, self.app_hash.as_ref());
-            let outcome = sender.send(number, &text).await.map(|_| ());
+            let outcome = match way {
+                Way::Text(sender) => sender.send(number, &text).or(too_long()).await.map(|_| ()),
+                Way::Verify(verifier) => verifier.start(number).or(too_long()).await.map(|_| ()),
+                Way::Ring(bell) => bell.ring(number).or(too_long()).await,
+                Way::Hear => continue,
+            };
             self.dispatcher().tested(self.now(), route, number, outcome_of(&outcome));
             let sent = outcome.as_ref().map_or_else(SmsError::may_have_been_sent, |()| true);
             tried.push((name, outcome));
@@ -221,6 +261,10 @@ impl Courier {
     /// How things are, with the number of jobs under way.
     pub fn facts(&self) -> (Facts, usize) {
         (self.dispatcher().facts(self.now()), self.under_way.load(Ordering::Relaxed))
+    }
+
+    fn verifications(&self) -> MutexGuard<'_, BoundedMap<BareJid, Verification>> {
+        self.verifications.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn place(&self) -> Option<Place> {
@@ -243,13 +287,24 @@ impl Courier {
         }
     }
 
-    async fn try_route(&self, route: usize, job: &Job, code: &Code) -> Outcome {
+    async fn try_route(&self, route: usize, job: &Job, code: &Code, serial: u64) -> Outcome {
         match self.ways.get(route) {
             Some(Way::Text(sender)) => {
                 let text = SmsText::verification_in(code, job.form.language.as_deref(), self.app_hash.as_ref());
                 let outcome = sender.send(&job.form.number, &text).or(too_long()).await;
                 self.log_failure(route, outcome.as_ref().err());
                 outcome_of(&outcome)
+            }
+            Some(Way::Verify(verifier)) => {
+                let outcome = verifier.start(&job.form.number).or(too_long()).await;
+                self.log_failure(route, outcome.as_ref().err());
+                let told = outcome_of(&outcome);
+                if let Ok(id) = outcome {
+                    let verification = Verification { serial, verifier: verifier.clone(), id };
+                    self.verifications().insert(job.form.address.clone(), verification);
+                }
+                // Without its name for the verification nothing that is typed in can be judged.
+                if told == Outcome::Unknown { Outcome::Refused } else { told }
             }
             Some(Way::Ring(bell)) => {
                 let outcome = bell.ring(&job.form.number).or(too_long()).await;
@@ -306,6 +361,7 @@ fn outcome_of<T>(outcome: &Result<T, SmsError>) -> Outcome {
         Ok(_) => Outcome::Accepted,
         Err(SmsError::Refused(_)) => Outcome::Refused,
         Err(SmsError::NotAllowed(_)) => Outcome::NotAllowed,
+        Err(SmsError::Later(_, wait)) => Outcome::Busy(*wait),
         Err(SmsError::Unknown(_)) => Outcome::Unknown,
     }
 }

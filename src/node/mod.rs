@@ -15,8 +15,9 @@
 //! | counting (`ways`) | a minute | administrators, store |
 //! | [`expiry`] | six hours | hub, store |
 //!
-//! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
-//! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
+//! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for each
+//! provider that codes go out by. A panic in a connection ends that connection; one in the hub ends the process, and whoever
+//! supervises it starts it again.
 //!
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
@@ -56,6 +57,7 @@ use crate::account::Parking;
 use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::router::{Now, Router};
+use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
 use connections::{Connections, Entrance};
@@ -80,6 +82,8 @@ pub enum NodeFault {
     Identity(IdentityFault),
     /// The TLS certificate cannot be read or made.
     Certificate(CertificateFault),
+    /// The provider of this name cannot be used.
+    Provider(String, BuildError),
     /// Addresses that cannot be listened on.
     Listen(Vec<BindError>),
     /// The control socket cannot be opened.
@@ -100,6 +104,7 @@ impl fmt::Display for NodeFault {
             NodeFault::StoreBroke(error) => error.fmt(f),
             NodeFault::Identity(fault) => fault.fmt(f),
             NodeFault::Certificate(fault) => fault.fmt(f),
+            NodeFault::Provider(name, error) => write!(f, "codes cannot go out by sms.http.{name}: {error}"),
             NodeFault::Listen(faults) => {
                 for (index, fault) in faults.iter().enumerate() {
                     let separator = if index > 0 { "\n" } else { "" };
@@ -176,7 +181,7 @@ async fn serve(
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
     let opened = modem::open(config, &store);
     let modem = opened.as_ref().map(|parts| parts.modem.clone());
-    let courier = Arc::new(ways::courier(config, &store, modem.as_ref()).map_err(NodeFault::StoreBroke)?);
+    let courier = Arc::new(ways::courier(config, &store, modem.as_ref())?);
     let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
     let registrations = Registrations::new(
         executor,

@@ -111,10 +111,13 @@ impl Registrations {
             Refusal::BadKey.to_error()
         })?;
         let key = ring.fingerprint().0;
-        let verdict = self.registrar().check(Instant::now(), peer.address, &address, &key, form.code.as_ref());
+        let mut verdict = self.registrar().check(Instant::now(), peer.address, &address, &key, form.code.as_ref());
+        if let (Verdict::AskProvider { serial }, Some(code)) = (&verdict, &form.code) {
+            verdict = self.courier.judge(&address, &key, *serial, code).await;
+        }
         match verdict {
-            // No way that leaves the judgement to somebody else is open yet.
-            Verdict::AskProvider { .. } => Err(Refusal::BadCode.to_error()),
+            // It was asked a moment ago.
+            Verdict::AskProvider { .. } => Err(Refusal::Fault.to_error()),
             Verdict::Refused(error) => Err(error),
             Verdict::Repeat => match self.store.ring(&key).map_err(fault)? {
                 Some(certified) => Ok(self.registrar().certified_reply(&certified)),

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
+use super::NodeFault;
 use super::courier::{Bell, Courier, CourierParts, Ringing, Way};
 use super::hub::{Inbox, Input};
 use super::login::lasting_secret;
@@ -14,6 +15,7 @@ use crate::jid::{BareJid, Jid};
 use crate::phone::{ChallengeKind, PhoneNumber};
 use crate::router::Event;
 use crate::sms::SmsError;
+use crate::sms::http::{self, Provider};
 use crate::sms::modem::{Dialled, Modem, ModemError};
 use crate::sms::terminal::TerminalSender;
 use crate::stanza::{Kind, MessageType, Stanza, Timestamp};
@@ -21,14 +23,17 @@ use crate::store::{Store, StoreError};
 use crate::xml::{Element, ns};
 
 /// The courier of this configuration.
-pub(super) fn courier(config: &Config, store: &Store, modem: Option<&Modem>) -> Result<Courier, StoreError> {
+pub(super) fn courier(config: &Config, store: &Store, modem: Option<&Modem>) -> Result<Courier, NodeFault> {
     let mut dispatcher = Dispatcher::new(plan(config), lasting_secret(store, "dispatch"));
-    let over = dispatcher.restore(Instant::now(), wall(), store.dispatch_counters()?);
-    store.keep_dispatch_counters(&over.into_iter().map(|key| (key, None)).collect::<Vec<_>>())?;
-    let ways: Vec<Way> = config.sms.routes.iter().map(|route| way(route, modem)).collect();
+    let kept = store.dispatch_counters().map_err(NodeFault::StoreBroke)?;
+    let over: Vec<_> = dispatcher.restore(Instant::now(), wall(), kept).into_iter().map(|key| (key, None)).collect();
+    store.keep_dispatch_counters(&over).map_err(NodeFault::StoreBroke)?;
+    let ways: Vec<Way> =
+        config.sms.routes.iter().map(|route| way(config, route, modem)).collect::<Result<_, NodeFault>>()?;
     for (route, way) in dispatcher.plan().routes.iter().zip(&ways) {
         match way {
-            Way::Text(sender) => log::info!("codes go out by {}: {}", route.name, sender.describe()),
+            Way::Text(sender) => log::info!("codes go out by {}", sender.describe()),
+            Way::Verify(verifier) => log::info!("codes are made by {}", verifier.describe()),
             Way::Ring(_) => log::info!("{}: the node calls numbers", route.name),
             Way::Hear => log::info!("{}: numbers call or text the node", route.name),
         }
@@ -37,7 +42,7 @@ pub(super) fn courier(config: &Config, store: &Store, modem: Option<&Modem>) -> 
         registrar: Registrar::new(policy(config), random_bytes()),
         dispatcher,
         ways,
-        senders: config.sms.routes.iter().map(|route| route.sender.clone()).collect(),
+        senders: config.sms.routes.iter().map(|route| sender(config, route)).collect(),
         own_number: config.sms.own_number.clone(),
         app_hash: config.sms.app_hash.clone(),
         clock: Box::new(Instant::now),
@@ -107,14 +112,34 @@ impl Announcer {
     }
 }
 
-/// The way of a route; the configuration names none that is not there.
-fn way(route: &config::SmsRoute, modem: Option<&Modem>) -> Way {
-    match (route.kind, modem.filter(|_| route.name == MODEM)) {
+/// The way of a route; the configuration names none that is not there. A provider's thread runs from now on.
+fn way(config: &Config, route: &config::SmsRoute, modem: Option<&Modem>) -> Result<Way, NodeFault> {
+    Ok(match (route.kind, modem.filter(|_| route.name == MODEM)) {
         (ChallengeKind::CallerId | ChallengeKind::Word, _) => Way::Hear,
         (ChallengeKind::MissedCall, Some(modem)) => Way::Ring(Arc::new(ModemBell(modem.clone()))),
         (_, Some(modem)) => Way::Text(Arc::new(modem.sender())),
-        (_, None) => Way::Text(Arc::new(TerminalSender::stdout())),
-    }
+        (_, None) => match config.sms.http.iter().find(|provider| provider.name == route.name) {
+            None => Way::Text(Arc::new(TerminalSender::stdout())),
+            Some(settings) => match http::build(settings, random_bytes) {
+                Ok(Provider::Sender(sender)) => Way::Text(Arc::from(sender)),
+                Ok(Provider::Verifier(verifier)) => Way::Verify(Arc::from(verifier)),
+                Err(error) => return Err(NodeFault::Provider(route.name.clone(), error)),
+            },
+        },
+    })
+}
+
+/// Whom a route's messages come from, if not from whom `registration.sender` says.
+fn sender(config: &Config, route: &config::SmsRoute) -> Option<String> {
+    let provider = config.sms.http.iter().find(|provider| provider.name == route.name);
+    let named = match provider.map(|provider| &provider.kind) {
+        Some(http::Kind::VonageSms(vonage)) => Some(&vonage.from),
+        // A messaging service chooses among several senders.
+        Some(http::Kind::TwilioSms(twilio)) => Some(&twilio.from).filter(|from| !from.starts_with("MG")),
+        Some(http::Kind::Template(template)) => template.sender.as_ref(),
+        _ => None,
+    };
+    route.sender.as_ref().or(named).cloned()
 }
 
 /// Rings by the modem.

@@ -41,6 +41,11 @@ fn a_providers_code_is_judged_by_the_provider_five_times_at_most() {
         assert_eq!(verdict, Verdict::AskProvider { serial });
         assert_eq!(registrar.judged(&form.address, &KEY, serial, &typed, false), bad_code());
     }
+    // A provider that does not answer costs no try.
+    for _ in 0..9 {
+        assert_eq!(registrar.check(now, home(), &form.address, &KEY, Some(&typed)), Verdict::AskProvider { serial });
+        assert_eq!(registrar.not_judged(&form.address, serial), Refusal::NotJudged.into());
+    }
     // The fifth, and a sixth at the same time.
     assert_eq!(registrar.check(now, home(), &form.address, &KEY, Some(&typed)), Verdict::AskProvider { serial });
     assert_eq!(registrar.check(now, home(), &form.address, &OTHER_KEY, Some(&typed)), bad_code());
