@@ -9,7 +9,7 @@ use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use smol::future::FutureExt;
 
@@ -17,7 +17,7 @@ use super::random::random_bytes;
 use crate::account::{Ask, CALLER_DIGITS, Fingerprint, Heard, PhoneForm, Refusal, Registrar, Shown, Verdict, Word};
 use crate::dispatch::{Alert, Dispatcher, Facts, Next, Outcome, Refused, Trip, Wish};
 use crate::jid::BareJid;
-use crate::limits::{BoundedMap, CHALLENGES_MAX, SENDING_MAX, SENDING_TIMEOUT};
+use crate::limits::{BoundedMap, CHALLENGES_MAX, SENDING_MAX, SENDING_PATIENCE, SENDING_TIMEOUT};
 use crate::phone::{AppHash, ChallengeKind, Code, PhoneNumber, SmsText};
 use crate::sms::{Checked, SmsError, SmsSender, VerificationId, Verifier};
 use crate::stanza::StanzaError;
@@ -165,9 +165,11 @@ impl Courier {
         }
     }
 
-    /// What the client is told if it cannot wait for the job to end.
-    pub fn promise(&self, job: &Job) -> Element {
-        self.shown(job, true, None)
+    /// What the client is told if the job has not ended after so long.
+    pub fn promise(&self, job: &Job) -> (Element, Duration) {
+        // While it rings the user should be looking at what he is to type in.
+        let rings = self.kind_of(job.trip.route()) == ChallengeKind::MissedCall;
+        (self.shown(job, true, None), if rings { RINGING_PATIENCE } else { SENDING_PATIENCE })
     }
 
     /// Carries a job out. Gives the answer for the client.
@@ -374,3 +376,6 @@ fn refusal(refused: Refused) -> Refusal {
         Refused::Routes(wait) => Refusal::NoRoute { wait },
     }
 }
+
+/// In this time a modem that cannot call has said so.
+const RINGING_PATIENCE: Duration = Duration::from_secs(3);

@@ -1,7 +1,7 @@
 //! Registration put together: the decisions of `account`, the courier, the server key, the store.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
 use smol::channel::bounded;
 use smol::future::FutureExt;
@@ -15,7 +15,6 @@ use crate::account::{CodeForm, Parking, PhoneForm, Refusal, Registrar, Request, 
 use crate::c2s::Peer;
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
-use crate::limits::SENDING_PATIENCE;
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
 use crate::router::Event;
 use crate::stanza::{Kind, MessageType, Stanza, StanzaCondition, StanzaError, Timestamp};
@@ -82,7 +81,7 @@ impl Registrations {
                 return Err(refusal);
             }
         };
-        let promise = self.courier.promise(&job);
+        let (promise, patience) = self.courier.promise(&job);
         let (tell, told) = bounded(1);
         let (courier, announcer) = (self.courier.clone(), self.announcer.clone());
         let deliver = async move {
@@ -93,7 +92,7 @@ impl Registrations {
         };
         self.executor.spawn(deliver).detach();
         let outcome = async { told.recv().await.unwrap_or_else(|_| Err(Refusal::Fault.to_error())) };
-        outcome.or(after_patience(promise)).await
+        outcome.or(after(patience, promise)).await
     }
 
     /// Kontalk registration, set: code. The key in the client's certificate is certified for the number that was proved.
@@ -176,8 +175,8 @@ impl Registrations {
 }
 
 /// The client has waited long enough: its message is still on its way.
-async fn after_patience(promise: Element) -> Result<Element, StanzaError> {
-    Timer::after(SENDING_PATIENCE).await;
+async fn after(patience: Duration, promise: Element) -> Result<Element, StanzaError> {
+    Timer::after(patience).await;
     Ok(promise)
 }
 

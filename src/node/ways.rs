@@ -209,4 +209,4 @@ fn wall() -> Timestamp {
 }
 
 /// How long a telephone rings: twice, so that its owner's provider has time to tell it the number.
-const RING: Duration = Duration::from_secs(10);
+const RING: Duration = Duration::from_secs(7);
