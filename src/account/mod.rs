@@ -168,11 +168,22 @@ impl Registrar {
     /// The message of this challenge was certainly not sent: the challenge is forgotten and the number has its message
     /// back, so that the user can try again at once.
     pub fn send_failed(&mut self, form: &PhoneForm, serial: u64) -> StanzaError {
+        self.forget(form, serial);
+        self.throttle.message_not_sent(&self.key, &form.number, true);
+        Refusal::SmsFailed.into()
+    }
+
+    /// A message of this challenge may come, but its code cannot be judged: the challenge is forgotten, and the number has no
+    /// message back.
+    pub fn code_lost(&mut self, form: &PhoneForm, serial: u64) -> StanzaError {
+        self.forget(form, serial);
+        Refusal::CodeLost.into()
+    }
+
+    fn forget(&mut self, form: &PhoneForm, serial: u64) {
         if self.challenged.get(&form.address).is_some_and(|challenged| challenged.serial == serial) {
             self.challenged.remove(&form.address);
         }
-        self.throttle.message_not_sent(&self.key, &form.number, true);
-        Refusal::SmsFailed.into()
     }
 
     /// Judges a code, or the claim to need none. `address` and `key` are those of the presented key, whose ownership the

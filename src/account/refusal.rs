@@ -31,6 +31,8 @@ pub enum Refusal {
     SmsFailed,
     /// The operator serves other countries than the number's, or has no way to reach it.
     CountryNotServed,
+    /// A message may come whose code nobody can judge.
+    CodeLost,
     /// Codes to numbers that begin alike are stopped for a while; how long.
     PrefixPaused {
         /// The wait.
@@ -99,6 +101,11 @@ impl Refusal {
             Refusal::Throttled { wait } => {
                 return later(format!("Too many attempts. Try again in {}.", in_words(wait)));
             }
+            Refusal::CodeLost => (
+                StanzaCondition::NotAcceptable,
+                ErrorType::Modify,
+                "It is not known whether the text message was sent. If one comes its code is not good: ask for another.",
+            ),
             Refusal::CountryNotServed => (
                 StanzaCondition::NotAcceptable,
                 ErrorType::Modify,
@@ -197,6 +204,7 @@ mod tests {
             (Refusal::NumberInUse, "conflict", "modify"),
             (Refusal::Throttled { wait }, "service-unavailable", "wait"),
             (Refusal::SmsFailed, "not-acceptable", "modify"),
+            (Refusal::CodeLost, "not-acceptable", "modify"),
             (Refusal::CountryNotServed, "not-acceptable", "modify"),
             (Refusal::PrefixPaused { wait }, "service-unavailable", "wait"),
             (Refusal::BudgetSpent { wait }, "service-unavailable", "wait"),

@@ -142,12 +142,12 @@ impl Dispatcher {
                 route.worked(country);
                 return Next::Done;
             }
-            Outcome::Unknown => {
+            Outcome::Unknown | Outcome::Lost => {
                 route.counter.day.unknown = route.counter.day.unknown.saturating_add(1);
                 if route.failed(now) {
                     self.alerts.raise(now, Cause::RouteFails { route: name });
                 }
-                return Next::Done;
+                return if outcome == Outcome::Unknown { Next::Done } else { Next::Failed };
             }
             Outcome::Refused if route.failed(now) => self.alerts.raise(now, Cause::RouteFails { route: name }),
             Outcome::Refused => {}
@@ -185,13 +185,13 @@ impl Dispatcher {
         let Some(state) = self.routes.get_mut(route) else { return };
         let day = &mut state.counter.day;
         match outcome {
-            Outcome::Accepted | Outcome::Unknown => day.charge(now),
+            Outcome::Accepted | Outcome::Unknown | Outcome::Lost => day.charge(now),
             Outcome::Refused | Outcome::Busy(_) | Outcome::NotAllowed => day.failed = day.failed.saturating_add(1),
         }
         match outcome {
             Outcome::Accepted => state.worked(number.country_code()),
-            Outcome::Unknown => day.unknown = day.unknown.saturating_add(1),
-            _ => {}
+            Outcome::Unknown | Outcome::Lost => day.unknown = day.unknown.saturating_add(1),
+            Outcome::Refused | Outcome::Busy(_) | Outcome::NotAllowed => {}
         }
     }
 

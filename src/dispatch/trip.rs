@@ -57,6 +57,9 @@ pub enum Outcome {
     NotAllowed,
     /// Nobody knows.
     Unknown,
+    /// Nobody knows, and what may come is good for nothing: a provider's code whose verification has no name. Nothing is tried
+    /// again blindly, and the user is told.
+    Lost,
 }
 
 /// What comes next.
@@ -66,7 +69,7 @@ pub enum Next {
     Done,
     /// Try again, by [`Trip::route`], which is another now.
     Another,
-    /// No route is left; nothing was sent.
+    /// No route is left, and nothing was sent; or what was sent is lost.
     Failed,
 }
 

@@ -189,6 +189,7 @@ impl Courier {
                     return Ok(self.shown(&job, false, word.as_ref()));
                 }
                 Next::Another => {}
+                Next::Failed if outcome == Outcome::Lost => return Err(self.registrar().code_lost(&job.form, serial)),
                 Next::Failed => return Err(self.registrar().send_failed(&job.form, serial)),
             }
         }
@@ -306,7 +307,7 @@ impl Courier {
                     self.verifications().insert(job.form.address.clone(), verification);
                 }
                 // Without its name for the verification nothing that is typed in can be judged.
-                if told == Outcome::Unknown { Outcome::Refused } else { told }
+                if told == Outcome::Unknown { Outcome::Lost } else { told }
             }
             Some(Way::Ring(bell)) => {
                 let outcome = bell.ring(&job.form.number).or(too_long()).await;

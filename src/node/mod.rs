@@ -183,9 +183,10 @@ async fn serve(
     let modem = opened.as_ref().map(|parts| parts.modem.clone());
     let courier = Arc::new(ways::courier(config, &store, modem.as_ref())?);
     let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
+    let announcer = Announcer::new(config, inbox.clone());
     let registrations = Registrations::new(
         executor,
-        config,
+        announcer.clone(),
         store.clone(),
         server_key.clone(),
         inbox.clone(),
@@ -223,7 +224,6 @@ async fn serve(
         connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
-    let announcer = Announcer::new(config, inbox.clone());
     let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;

@@ -13,7 +13,6 @@ use super::ways::Announcer;
 use super::worker::work;
 use crate::account::{CodeForm, Parking, PhoneForm, Refusal, Registrar, Request, Token, Verdict, fetched};
 use crate::c2s::Peer;
-use crate::config::Config;
 use crate::jid::{BareJid, Jid};
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
 use crate::router::Event;
@@ -35,15 +34,15 @@ pub(super) struct Registrations {
 impl Registrations {
     pub(super) fn new(
         executor: &'static Executor<'static>,
-        config: &Config,
+        announcer: Announcer,
         store: Store,
         server_key: Arc<ServerKey>,
         inbox: Inbox,
         courier: Arc<Courier>,
         parking: Arc<Mutex<Parking>>,
     ) -> Registrations {
-        let announcer = Announcer::new(config, inbox.clone());
-        Registrations { executor, courier, announcer, parking, domain: config.domain.clone(), store, server_key, inbox }
+        let domain = announcer.domain().clone();
+        Registrations { executor, courier, announcer, parking, domain, store, server_key, inbox }
     }
 
     /// Answers a stranger's `jabber:iq:register` request.

@@ -9,7 +9,7 @@ use super::hub::{Inbox, Input};
 use super::login::lasting_secret;
 use super::random::random_bytes;
 use crate::account::{Brand, Policy, Rate, Registrar};
-use crate::config::{self, Config, MODEM, SmsCountries};
+use crate::config::{self, Config, MODEM, SmsCountries, TERMINAL};
 use crate::dispatch::{Alert, Countries, Dispatcher, Plan, Route};
 use crate::jid::{BareJid, Jid};
 use crate::phone::{ChallengeKind, PhoneNumber};
@@ -37,6 +37,11 @@ pub(super) fn courier(config: &Config, store: &Store, modem: Option<&Modem>) -> 
             Way::Ring(_) => log::info!("{}: the node calls numbers", route.name),
             Way::Hear => log::info!("{}: numbers call or text the node", route.name),
         }
+    }
+    if goes_everywhere(config) {
+        log::warn!(
+            "codes go to numbers of all countries, some of them dear (remedy: sms.countries = [\"+…\"], or sms.own_number)"
+        );
     }
     Ok(Courier::new(CourierParts {
         registrar: Registrar::new(policy(config), random_bytes()),
@@ -91,6 +96,11 @@ impl Announcer {
         Announcer { domain: config.domain.clone(), admins: config.admins.clone().into(), inbox, told: Arc::default() }
     }
 
+    /// The node's domain.
+    pub(super) fn domain(&self) -> &BareJid {
+        &self.domain
+    }
+
     pub(super) async fn tell(&self, alerts: &[Alert]) {
         for alert in alerts {
             log::warn!("registration: {alert}");
@@ -110,6 +120,14 @@ impl Announcer {
     fn told_lately(&self) -> bool {
         self.told.swap(false, std::sync::atomic::Ordering::Relaxed)
     }
+}
+
+/// Could a way that costs money be made to send to any country, because nobody said which is home?
+fn goes_everywhere(config: &Config) -> bool {
+    let sms = &config.sms;
+    let is_far = |route: &config::SmsRoute| route.name != TERMINAL && route.name != MODEM && route.areas.is_empty();
+    let has_modem = sms.routes.iter().any(|route| route.name == MODEM);
+    sms.countries == SmsCountries::Home && sms.own_number.is_none() && !has_modem && sms.routes.iter().any(is_far)
 }
 
 /// The way of a route; the configuration names none that is not there. A provider's thread runs from now on.

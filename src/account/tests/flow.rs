@@ -151,6 +151,10 @@ fn a_message_that_was_not_sent_leaves_nothing_behind() {
     assert_eq!(registrar.send_failed(&form, failed), Refusal::SmsFailed.into());
     assert_eq!(registrar.check(now, home(), &form.address, &KEY, Some(&code("111111"))), bad_code());
 
+    let lost = registrar.challenge(now, &form, &Ask::Provider);
+    assert_eq!(registrar.code_lost(&form, lost), Refusal::CodeLost.into());
+    assert_eq!(registrar.check(now, home(), &form.address, &KEY, Some(&code("111111"))), bad_code());
+
     // A late failure takes no newer challenge with it.
     let failed = registrar.challenge(now, &form, &Ask::Code(code("111111")));
     registrar.challenge(now, &form, &Ask::Code(code("222222")));

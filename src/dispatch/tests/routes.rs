@@ -53,6 +53,7 @@ fn each_outcome_leads_on_and_only_what_was_certainly_not_sent_is_tried_again() {
     for (outcomes, nexts, sent, failed, unknown) in [
         (vec![Outcome::Accepted], vec![Next::Done], 1, 0, 0),
         (vec![Outcome::Unknown], vec![Next::Done], 1, 0, 1),
+        (vec![Outcome::Lost], vec![Next::Failed], 1, 0, 1),
         (vec![Outcome::Refused, Outcome::Accepted], vec![Next::Another, Next::Done], 1, 1, 0),
         (vec![Outcome::NotAllowed, Outcome::Unknown], vec![Next::Another, Next::Done], 1, 1, 1),
         (vec![Outcome::Busy(SEC), Outcome::Accepted], vec![Next::Another, Next::Done], 1, 1, 0),
