@@ -23,10 +23,12 @@
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
+//! | | [`upload`] | who may put which file where | words |
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
+//! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words sms |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //! | documentation | [`chapters`] | what does not fit to one room | |
@@ -34,7 +36,8 @@
 //! # A stanza in eight hops
 //! socket → [`c2s`] reads → [`xml::Framer`] cuts → [`stream`] stamps the full JID → the hub's inbox (`node::hub`) →
 //! [`router`] decides → [`store`] commits what must survive → the session's outbox, which [`c2s`] writes. What is for the node
-//! itself goes from the hub to [`services`], and the answer comes back the same way.
+//! itself goes from the hub to [`services`], and the answer comes back the same way. Requests over HTTP go from [`web`] to a page of
+//! its table.
 //!
 //! # Promises
 //! 1. **An acknowledgement is a promise.** Before a client's `<r/>` is answered, each message it sent is with every receiving
@@ -62,6 +65,7 @@
 //! | RFC 7622 | yes | addresses |
 //! | RFC 7677 | yes | SCRAM-SHA-256 |
 //! | RFC 8265 | yes | localparts, resourceparts, passwords |
+//! | RFC 9110 | partly | what uploaded files need: ranges, conditions |
 //! | RFC 9266 | yes | tls-exporter, with TLS 1.3 |
 //! | RFC 9580 | partly | v4 keys as Kontalk makes them |
 //! | XEP-0004 | partly | forms of registration and of nodes |
@@ -84,6 +88,7 @@
 //! | XEP-0128 | yes | |
 //! | XEP-0133 | partly | accounts, passwords, sessions, figures, lists, announcements; no rosters, blacklists, messages of the day |
 //! | XEP-0153 | yes | by way of XEP-0398 |
+//! | XEP-0156 | yes | host-meta in both forms; there is nothing to list yet |
 //! | XEP-0157 | yes | the configured contact |
 //! | XEP-0160 | yes | |
 //! | XEP-0163 | yes | |
@@ -103,6 +108,7 @@
 //! | XEP-0334 | yes | |
 //! | XEP-0352 | yes | presence and events are held, chat states are dropped |
 //! | XEP-0359 | yes | |
+//! | XEP-0363 | yes | and its old form, which Kontalk's clients speak |
 //! | XEP-0368 | partly | direct TLS for clients |
 //! | XEP-0373 | partly | keys as nodes; the form of the server key's user id |
 //! | XEP-0384 | yes | as nodes, in its old and its new form |
@@ -119,7 +125,8 @@
 //! | XEP-0490 | yes | as a node |
 //! | XEP-0515 | yes | |
 //!
-//! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
+//! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3986 (URLs), RFC 6266 (names of downloads), RFC 6415
+//! (host-meta), RFC 9112 (HTTP/1.1), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
 //! (certificates and keys in DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
 //! (language tags), RFC 3986, RFC 6598, RFC 6901, RFC 7617 and RFC 9110 (what is asked of providers over HTTP), XEP-0122 (a form's
 //! open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
@@ -147,4 +154,6 @@ pub mod sms;
 pub mod stanza;
 pub mod store;
 pub mod stream;
+pub mod upload;
+pub mod web;
 pub mod xml;

@@ -1,5 +1,5 @@
 //! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
-//! parser, telephone numbers, registration forms, roster and block lists, configuration, text messages, modems, reports of
+//! parser, telephone numbers, registration forms, roster and block lists, configuration, uploads, text messages, modems, reports of
 //! delivery.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
@@ -15,6 +15,8 @@
 mod hostile_modem;
 #[path = "support/hostile_stream.rs"]
 mod hostile_stream;
+#[path = "support/hostile_upload.rs"]
+mod hostile_upload;
 #[path = "support/hostile_words.rs"]
 mod hostile_words;
 #[path = "support/keys.rs"]
@@ -46,7 +48,7 @@ type Target = fn(&mut Random, &[u8]) -> bool;
 ///
 /// The shares go by cost: a ring costs forty times what a stanza costs, for signatures are verified.
 const TARGETS: &[(&str, u64, u64, Target)] = &[
-    ("xml", 320, 100, hostile_words::framer),
+    ("xml", 200, 100, hostile_words::framer),
     ("stream", 300, 20, hostile_stream::stream),
     ("ring", 40, 50, ring),
     ("certificate", 40, 20, certificate),
@@ -58,6 +60,7 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("pdu", 100, 50, hostile_modem::pdu),
     ("modem", 3, 50, hostile_modem::modem),
     ("receipt", 10, 50, hostile_words::receipt),
+    ("upload", 20, 20, hostile_upload::upload),
 ];
 
 #[test]

@@ -2,7 +2,7 @@
 //! each other and with the Kontalk test client.
 //!
 //! `tests/stock/` holds a small driver for each library. It obeys `send TO BODY`, `subscribe JID`, `subscribed JID` and
-//! `quit` (`archive.py` others besides), and tells `online JID`, `presence FROM TYPE`, `message FROM BODY` and `refused`. The libraries live in
+//! `quit` (`slixmpp_client.py` and `archive.py` others besides), and tells `online JID`, `presence FROM TYPE`, `message FROM BODY` and `refused`. The libraries live in
 //! `tests/.venv`, which `tests/run` makes; `KONTALK_TEST_PYTHON` names another Python that has them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
@@ -168,6 +168,17 @@ fn a_stock_client_pages_through_an_archive_of_a_thousand_messages() {
     reader.expect("read");
     reader.order("ends");
     assert_eq!(reader.expect("ends "), format!("{} {}", ids[0], ids[MANY - 1]));
+}
+
+#[test]
+fn a_stock_client_finds_the_upload_service_and_sends_a_file() {
+    let node = Node::start(NodeOptions::default());
+    node.add_account("romeo");
+    let mut romeo = Stock::start("slixmpp_client.py", &node, "romeo", &password_of("romeo"));
+    romeo.expect("online ");
+    romeo.order("upload täxt.txt what is in it");
+    assert_eq!(romeo.expect("service "), DOMAIN);
+    assert_eq!(romeo.expect("uploaded "), "201 200 what is in it");
 }
 
 #[test]

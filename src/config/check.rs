@@ -14,7 +14,7 @@ use super::modem::modem;
 use super::problem::Problem;
 use super::providers::providers;
 use super::sms::sms;
-use super::{C2s, Config, Limits, Registration, Throttle, TlsFiles};
+use super::{C2s, Config, Limits, Registration, Throttle, TlsFiles, web};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -43,6 +43,8 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     if let Some(found) = document.number("archive.days", 0..=3650) {
         config.archive.ttl = Duration::from_secs(u64::from(found.value) * 86_400);
     }
+    web::web(document, &mut config.web);
+    web::upload(document, &mut config.upload);
     limits(document, &mut config.limits);
     finish(document, config)
 }
@@ -145,7 +147,11 @@ fn c2s(document: &mut Document<'_>, c2s: &mut C2s) {
     }
 }
 
-fn addresses(document: &mut Document<'_>, list: &[Found<String>], seen: &mut Vec<SocketAddr>) -> Vec<SocketAddr> {
+pub(super) fn addresses(
+    document: &mut Document<'_>,
+    list: &[Found<String>],
+    seen: &mut Vec<SocketAddr>,
+) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     for found in list {
         match found.value.parse::<SocketAddr>() {
@@ -385,6 +391,15 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "sms.http.*.timeout_secs", example: "20" },
     Key { path: "log.level", example: "\"info\"" },
     Key { path: "archive.days", example: "7" },
+    Key { path: "web.enabled", example: "true" },
+    Key { path: "web.listen", example: "[\"[::]:5280\"]" },
+    Key { path: "web.url", example: "\"https://files.example.org\"" },
+    Key { path: "web.reverse_proxy", example: "false" },
+    Key { path: "upload.enabled", example: "true" },
+    Key { path: "upload.file_mib_max", example: "20" },
+    Key { path: "upload.quota_mib", example: "100" },
+    Key { path: "upload.days", example: "30" },
+    Key { path: "upload.free_mib_min", example: "200" },
     Key { path: "limits.offline_messages_max", example: "5000" },
     Key { path: "limits.offline_days", example: "7" },
     Key { path: "limits.resume_secs", example: "600" },

@@ -14,6 +14,7 @@ mod providers;
 mod sms;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -30,6 +31,7 @@ use crate::sms::http;
 
 pub use modem::Modem;
 pub use problem::{Problem, report};
+pub use web::{Upload, Web};
 
 /// The annotated sample, a tour of the product: every key with its default.
 pub const SAMPLE: &str = include_str!("../../config/node.toml");
@@ -81,6 +83,10 @@ pub struct Config {
     pub log: Log,
     /// `[archive]`
     pub archive: Archive,
+    /// `[web]`
+    pub web: Web,
+    /// `[upload]`
+    pub upload: Upload,
     /// `[limits]`
     pub limits: Limits,
     /// What is allowed but doubtful; to be logged as warnings.
@@ -98,7 +104,13 @@ impl Config {
         config.trial = true;
         config.data_dir = PathBuf::from("./kontalk-data");
         config.c2s = C2s { listen: loopback(C2S_PORT), listen_tls: loopback(C2S_TLS_PORT) };
+        config.web = Web::loopback();
         config
+    }
+
+    /// How large an uploaded file may be, in bytes; `None` if files cannot be uploaded.
+    pub fn upload_bytes_max(&self) -> Option<u64> {
+        (self.web.enabled && self.upload.enabled).then_some(self.upload.file_bytes_max)
     }
 
     /// The defaults for a domain.
@@ -135,6 +147,8 @@ impl Config {
             },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
+            web: Web::new(),
+            upload: Upload::new(),
             limits: Limits {
                 offline_messages_max: limits::OFFLINE_MESSAGES_MAX,
                 offline_ttl: limits::OFFLINE_TTL,

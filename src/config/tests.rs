@@ -72,6 +72,13 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
         ("limits.unauthenticated_per_address_max = 300", "limits.unauthenticated_per_address_max = 300: more than limits.unauthenticated_max, which is for all together (remedy: a smaller number)".to_owned()),
+        ("web.listen = []", "web.listen = []: nobody could connect (remedy: e.g. [\"[::]:5280\"], or web.enabled = false)".to_owned()),
+        ("web = {reverse_proxy = true, listen = [\"[::]:80\"]}", "web.listen = \"[::]:80\": without TLS nobody but the reverse proxy may connect here (remedy: an address of this machine alone, e.g. \"127.0.0.1:5280\")".to_owned()),
+        ("web.url = \"files.example.org\"", "web.url = \"files.example.org\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("web.url = \"http://a.example\"", "web.url = \"http://a.example\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("web.url = \"https://a.example/?a&b\"", "web.url = \"https://a.example/?a&b\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("upload.file_mib_max = 0", "upload.file_mib_max = 0: out of range (remedy: a number from 1 to 65536)".to_owned()),
+        ("upload.quota_mib = 19", "upload.quota_mib = 19: less than one file may have (remedy: upload.file_mib_max, or several times that)".to_owned()),
         ("archive.days = 3651", "archive.days = 3651: out of range (remedy: a number from 0 to 3650)".to_owned()),
         ("domain = \"b.example\"", "this is not TOML: duplicate key (remedy: texts stand in \"quotes\", lists in [brackets])".to_owned()),
     ] {
@@ -174,6 +181,12 @@ fn values_arrive_where_they_belong() {
         offline_days = 30
         resume_secs = 60
         unauthenticated_max = 16
+        [web]
+        reverse_proxy = true
+        url = "https://a.example/files/"
+        [upload]
+        file_mib_max = 200
+        days = 1
     "#;
     let config = parsed(text).unwrap();
     assert_eq!(config.domain.as_str(), "bücher.example");
@@ -205,6 +218,11 @@ fn values_arrive_where_they_belong() {
     let modem = &config.sms.modem;
     assert_eq!((modem.device.as_deref(), modem.country), (Some(Path::new("/dev/ttyS0")), Some(39)));
     assert_eq!(modem.power_cycle_command.as_deref().map(<[String]>::len), Some(3));
+    assert!(config.web.reverse_proxy && config.web.listen.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(config.web.url.as_deref(), Some("https://a.example/files"));
+    // A file that may be larger than the default of the quota takes the quota along.
+    assert_eq!((config.upload.file_bytes_max, config.upload.quota_bytes), (200 << 20, 200 << 20));
+    assert_eq!(config.upload.ttl, Duration::from_secs(86_400));
     assert_eq!(config.warnings, []);
 }
 
@@ -222,6 +240,7 @@ fn the_defaults_are_a_whole_node_and_the_trial_keeps_to_loopback() {
     let addresses: Vec<_> = trial.c2s.listen.iter().chain(&trial.c2s.listen_tls).collect();
     assert_eq!(addresses.len(), 4);
     assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(trial.web.listen, ["127.0.0.1:5280".parse().unwrap(), "[::1]:5280".parse().unwrap()]);
 }
 
 #[test]
@@ -270,8 +289,18 @@ fn the_sample_shows_the_defaults() {
     let text = sample_in_force().replace("domain = \"example.org\"", "domain = \"a.example\"");
     // Examples that cannot be defaults.
     let has_default = |line: &&str| {
-        let examples =
-            ["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins", "own_number", "app_hash"];
+        let examples = [
+            "certificate",
+            "key",
+            "terms_url",
+            "sender",
+            "brand_",
+            "contact",
+            "admins",
+            "own_number",
+            "app_hash",
+            "url",
+        ];
         let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
         !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))
     };

@@ -144,6 +144,47 @@ pub const ARCHIVE_QUERY_IDS_MAX: usize = 100;
 /// Bytes of unacknowledged stanzas that a session may take along into the node's next life.
 pub const KEPT_SESSION_BYTES_MAX: usize = 512 * 1024;
 
+/// Connections of the HTTP listener: 128 × at most 256 KiB (TLS, hyper's buffers, one chunk of a file) = 32 MiB, when all of them
+/// carry files at once.
+pub const WEB_CONNECTIONS_MAX: usize = 128;
+/// The same from one address (IPv6: per /64). Browsers open six.
+pub const WEB_CONNECTIONS_PER_ADDRESS_MAX: usize = 24;
+/// Bytes of the head of an HTTP request.
+pub const WEB_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Header fields of an HTTP request.
+pub const WEB_HEADERS_MAX: usize = 64;
+/// From the end of one HTTP request (or the beginning of the connection) to the last byte of the next one's head.
+pub const WEB_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// An HTTP body that does not move for so long is given up.
+pub const WEB_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// An HTTP body may take this time at least,
+pub const WEB_BODY_GRACE: Duration = Duration::from_secs(60);
+/// and longer if it moves with so many bytes a second on average.
+pub const WEB_BODY_RATE_MIN: u64 = 1024;
+/// Bytes of a file that are in memory at once, for each of [`WEB_CONNECTIONS_MAX`].
+pub const WEB_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes of one uploaded file, unless the configuration says otherwise. Kontalk's sample has the same.
+pub const UPLOAD_FILE_BYTES_MAX: u64 = 20 * 1024 * 1024;
+/// Bytes of all uploaded files of one account.
+pub const UPLOAD_QUOTA_BYTES: u64 = 100 * 1024 * 1024;
+/// How long an uploaded file is kept.
+pub const UPLOAD_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Free bytes that uploads leave on the disk.
+pub const UPLOAD_FREE_BYTES_MIN: u64 = 200 * 1024 * 1024;
+/// Uploaded files of one account: they are counted for each request, and each takes an inode.
+pub const UPLOAD_FILES_PER_ACCOUNT_MAX: u64 = 2000;
+/// How long an upload slot waits for its file (XEP-0363 §5 advises about 300 s).
+pub const UPLOAD_SLOT_TTL: Duration = Duration::from_secs(300);
+/// Upload slots at once: 2048 × about 300 bytes.
+pub const UPLOAD_SLOTS_MAX: usize = 2048;
+/// Upload slots of one account that wait for their file.
+pub const UPLOAD_SLOTS_PER_ACCOUNT_MAX: usize = 50;
+/// Requests for upload slots that wait for the disk: 64 × about 1 KiB.
+pub const UPLOAD_REQUESTS_MAX: usize = 64;
+/// Bytes of an uploaded file's name; a longer one is cut, its ending kept.
+pub const UPLOAD_NAME_BYTES_MAX: usize = 120;
+
 /// How long a code is good.
 pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);
 /// Guesses at one code.

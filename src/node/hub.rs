@@ -243,6 +243,9 @@ impl Hub {
     fn handle(&mut self, event: Event) {
         self.follow_up.push_back(event);
         while let Some(event) = self.follow_up.pop_front() {
+            if matches!(event, Event::AccountEnded { .. }) {
+                self.desk.account_ended();
+            }
             let mut actions = std::mem::take(&mut self.actions);
             self.router.handle(clock(), event, &mut actions);
             for action in actions.drain(..) {

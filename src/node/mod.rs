@@ -13,6 +13,8 @@
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | one per challenge ([`courier`]) | a sender of messages | the connection that asked |
 //! | counting (`ways`) | a minute | administrators, store |
+//! | one per web listener | connections | connections of its own |
+//! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
 //!
 //! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for each
@@ -37,6 +39,7 @@ mod registration;
 mod signals;
 mod tokens;
 mod ways;
+mod web;
 mod worker;
 
 pub use identity::{IdentityFault, read_server_key};
@@ -68,6 +71,7 @@ use hub::Hub;
 use registration::Registrations;
 use signals::Signal;
 use ways::Announcer;
+use web::Website;
 
 /// Why the node did not start, or did not end well.
 #[derive(Debug)]
@@ -165,11 +169,13 @@ async fn serve(
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
     let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
+    let (website, upload_clerk) = Website::open(config, &certificate)?;
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
     let listening: Vec<String> = plain
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
+        .chain(website.iter().flat_map(Website::listening))
         .collect();
 
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
@@ -177,7 +183,8 @@ async fn serve(
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let server_key = Arc::new(server_key);
     let parking = Arc::new(Mutex::new(Parking::default()));
-    let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
+    let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
+    desk.set_upload_clerk(upload_clerk);
     let (hub, inbox) = Hub::new(router, store.clone(), desk);
     let opened = modem::open(config, &store);
     let modem = opened.as_ref().map(|parts| parts.modem.clone());
@@ -225,6 +232,7 @@ async fn serve(
     let entrances: Vec<smol::Task<()>> = entrances.collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
+    let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;
     for line in &listening {
@@ -255,6 +263,7 @@ async fn serve(
     stop.or(hub_ended).await;
     log::info!("stopping");
     drop(entrances);
+    drop(website);
     drop(control);
     drop(housekeeping);
     drop(counting);

@@ -69,7 +69,27 @@ pub fn domain_info(facts: &Facts) -> Element {
     if !facts.contact.is_empty() {
         query.push(contact_form(&facts.contact));
     }
+    if let Some(bytes_max) = facts.upload_bytes_max {
+        upload_info(&mut query, bytes_max);
+    }
     query
+}
+
+/// XEP-0363 §4, once for each generation of clients.
+fn upload_info(query: &mut Element, bytes_max: u64) {
+    query.push(identity("store", "file"));
+    let field = |var: &str, text: &str| {
+        let value = Element::new("value", ns::DATA_FORMS).with_text(text);
+        Element::new("field", ns::DATA_FORMS).with("var", var).with_child(value)
+    };
+    for namespace in [ns::UPLOAD_OLD, ns::UPLOAD] {
+        query.push(Element::new("feature", ns::DISCO_INFO).with("var", namespace));
+        let form = Element::new("x", ns::DATA_FORMS)
+            .with("type", "result")
+            .with_child(field("FORM_TYPE", namespace).with("type", "hidden"))
+            .with_child(field("max-file-size", &bytes_max.to_string()));
+        query.push(form);
+    }
 }
 
 /// XEP-0157 §3, in the form of XEP-0128.

@@ -31,6 +31,8 @@ pub struct Facts {
     pub caps: String,
     /// Are messages archived?
     pub archive: bool,
+    /// Bytes that an uploaded file may have, if files can be uploaded (XEP-0363).
+    pub upload_bytes_max: Option<u64>,
     /// Does the asker administrate the node? Then his own account answers to commands, too.
     pub administrator: bool,
     /// The moment of the request.
@@ -102,6 +104,7 @@ mod tests {
             registration: true,
             caps: "hash".to_owned(),
             archive: true,
+            upload_bytes_max: Some(1000),
             administrator: false,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
@@ -116,6 +119,11 @@ mod tests {
             ("<time xmlns='urn:xmpp:time'/>", "<utc>2021-10-07T12:00:00Z</utc>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "category='server'"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "<feature var='jabber:iq:register'/>"),
+            ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "<feature var='urn:xmpp:http:upload'/>"),
+            (
+                "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+                "<value>urn:xmpp:http:upload:0</value></field><field var='max-file-size'><value>1000</value></field></x>",
+            ),
             ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='probe@a.example' name='probe'/>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
             // XEP-0115 §6.2.

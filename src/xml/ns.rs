@@ -112,6 +112,10 @@ pub const BIND2: &str = "urn:xmpp:bind:0";
 pub const SASL2: &str = "urn:xmpp:sasl:2";
 /// XEP-0398.
 pub const AVATAR_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
+/// XEP-0363 before it had a version in its namespace: what Kontalk's clients speak.
+pub const UPLOAD_OLD: &str = "urn:xmpp:http:upload";
+/// XEP-0363.
+pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
 /// XEP-0440.
 pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
 /// XEP-0484.
@@ -171,6 +175,8 @@ const KNOWN: &[&str] = &[
     BIND2,
     FAST,
     SIGNED,
+    UPLOAD_OLD,
+    UPLOAD,
     KONTALK_REGISTER_CODE,
     KONTALK_ROSTER,
     KONTALK_PUBKEY,

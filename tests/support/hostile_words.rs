@@ -162,6 +162,7 @@ pub fn roster(_: &mut Random, input: &[u8]) -> bool {
         domain: domain(),
         contact: Vec::new(),
         registration: true,
+        upload_bytes_max: Some(1000),
         now: Timestamp { millis: 1_700_000_000_000 },
     };
     for addressee in [Addressee::Domain, Addressee::OwnAccount, Addressee::Contact, Addressee::Stranger] {

@@ -9,6 +9,7 @@
 
 pub mod client;
 pub mod figures;
+pub mod http;
 pub mod login;
 pub mod modem_pty;
 pub mod modem_sim;

@@ -13,11 +13,14 @@ mod nodes;
 mod own_account;
 mod pep;
 mod personal;
+mod upload;
 
 pub(super) use job::Job;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use smol::channel::Sender;
 
 use crate::account::Parking;
 use crate::admin::Console;
@@ -25,6 +28,7 @@ use crate::caps::{self, Hash};
 use crate::config::Config;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits::{self, Buckets};
+use crate::node::web::Errand;
 use crate::pgp::ServerKey;
 use crate::router::{Event, Router, Storage, Ticket};
 use crate::services::roster_match::LookupBudget;
@@ -53,6 +57,10 @@ pub(super) struct Desk {
     caps: caps::Cache,
     /// What the router is to be told besides the answers.
     follow_up: Vec<Event>,
+    /// Bytes that an uploaded file may have, if files can be uploaded.
+    upload_bytes_max: Option<u64>,
+    /// Who hands out upload slots.
+    upload_clerk: Option<Sender<Errand>>,
 }
 
 /// A request at the desk.
@@ -113,6 +121,7 @@ const SERVICES: &[Service] = &[
     personal::vcard,
     personal::private,
     nodes::nodes,
+    upload::slot,
     facts,
 ];
 
@@ -140,6 +149,21 @@ impl Desk {
             own_caps: own_caps(config),
             caps: caps::Cache::default(),
             follow_up: Vec::new(),
+            upload_bytes_max: config.upload_bytes_max(),
+            upload_clerk: None,
+        }
+    }
+
+    /// Requests for upload slots go to this clerk.
+    pub(super) fn set_upload_clerk(&mut self, clerk: Option<Sender<Errand>>) {
+        self.upload_clerk = clerk;
+    }
+
+    /// An account has ended or has a new owner.
+    pub(super) fn account_ended(&self) {
+        if let Some(clerk) = &self.upload_clerk {
+            // One who is that busy will sweep within the hour.
+            let _ = clerk.try_send(Errand::AccountEnded);
         }
     }
 
@@ -199,6 +223,7 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         registration: desk.registration,
         caps: desk.own_caps.clone(),
         archive: desk.archive,
+        upload_bytes_max: desk.upload_bytes_max,
         administrator: desk.administrator(request).is_some(),
         now: request.now,
     };
@@ -213,6 +238,7 @@ pub(super) fn own_caps(config: &Config) -> String {
         registration: config.registration.enabled,
         caps: String::new(),
         archive: false,
+        upload_bytes_max: config.upload_bytes_max(),
         administrator: false,
         now: Timestamp { millis: 0 },
     };
