@@ -128,8 +128,8 @@
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3986 (URLs), RFC 6266 (names of downloads), RFC 6415
 //! (host-meta), RFC 9112 (HTTP/1.1), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
 //! (certificates and keys in DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
-//! (language tags), RFC 3986, RFC 6598, RFC 6901, RFC 7617 and RFC 9110 (what is asked of providers over HTTP), XEP-0122 (a form's
-//! open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
+//! (language tags), RFC 6598, RFC 6901 and RFC 7617 (providers of text messages), XEP-0122 (a form's open list), XEP-0027 (signed
+//! announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;

@@ -195,6 +195,8 @@ impl Log {
         self.start.call_once(|| {
             log::set_logger(self).unwrap();
             log::set_max_level(log::LevelFilter::Trace);
+            // So that an empty log means that nothing is caught.
+            log::info!("the log begins");
         });
     }
 

@@ -3,6 +3,7 @@
 use zeroize::Zeroizing;
 
 use crate::phone::{PhoneNumber, SmsText};
+use crate::sms::pdu::is_gsm;
 
 /// One message. Its parts do not show themselves.
 #[derive(Clone, Debug)]
@@ -35,14 +36,6 @@ impl Message {
     }
 }
 
-fn is_gsm(text: &str) -> bool {
-    text.chars().all(|c| GSM.contains(c))
-}
-
-/// The languages' letters of the GSM alphabet and its extension (3GPP TS 23.038 §6.2.1).
-const GSM: &str = "@£$¥èéùìòÇ\nØø\rÅåΔ_ΦΓΛΩΠΨΣΘΞÆæßÉ !\"#¤%&'()*+,-./0123456789:;<=>?¡ABCDEFGHIJKLMNOPQRSTUVWXYZÄÖÑÜ§¿\
-                   abcdefghijklmnopqrstuvwxyzäöñüà^{}\\[~]|€\u{c}";
-
 /// The text of the fields that want one; wiped, unlike a formatted one.
 pub(super) fn number_00(message: &Message) -> Zeroizing<String> {
     Zeroizing::new(format!("00{}", message.digits()))
@@ -63,15 +56,5 @@ mod tests {
         assert_eq!((message.lifetime_secs(), message.is_unicode()), (600, false));
         let shown = format!("{message:?}");
         assert!(!shown.contains("4915") && !shown.contains("012345"), "{shown}");
-    }
-
-    #[test]
-    fn the_gsm_alphabet_is_known() {
-        for (text, gsm) in [("123456 is your code. [€]", true), ("Ñandú", false), ("ÄÖÜäöüß", true), ("код", false)]
-        {
-            assert_eq!(is_gsm(text), gsm, "{text}");
-        }
-        // 127 letters and the ten of the extension; the escape is none.
-        assert_eq!(GSM.chars().count(), 137);
     }
 }
