@@ -21,14 +21,16 @@
 //! | | [`dispatch`] | by which way a number is challenged, and whether: routes, budgets, breakers | words |
 //! | | [`admin`] | administration in chat: forms in, operations out | words |
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
+//! | | [`push`] | whom to wake for a message, and what is said | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
 //! | | [`upload`] | who may put which file where | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub dispatch |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
+//! | | [`component`] | one component: a task around its stream | words router net c2s |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words sms |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //! | documentation | [`chapters`] | what does not fit to one room | |
@@ -84,6 +86,7 @@
 //! | XEP-0084 | yes | |
 //! | XEP-0085 | yes | passed on, not stored |
 //! | XEP-0092 | yes | |
+//! | XEP-0114 | yes | |
 //! | XEP-0115 | yes | |
 //! | XEP-0128 | yes | |
 //! | XEP-0133 | partly | accounts, passwords, sessions, figures, lists, announcements; no rosters, blacklists, messages of the day |
@@ -107,6 +110,7 @@
 //! | XEP-0333 | yes | passed on and archived |
 //! | XEP-0334 | yes | |
 //! | XEP-0352 | yes | presence and events are held, chat states are dropped |
+//! | XEP-0357 | partly | message counts only; a service ends a registration by an error, not by taking an affiliation away |
 //! | XEP-0359 | yes | |
 //! | XEP-0363 | yes | and its old form, which Kontalk's clients speak |
 //! | XEP-0368 | partly | direct TLS for clients |
@@ -138,6 +142,7 @@ pub mod archive;
 pub mod c2s;
 pub mod caps;
 pub mod chapters;
+pub mod component;
 pub mod config;
 pub mod dispatch;
 pub mod jid;
@@ -147,6 +152,7 @@ pub mod node;
 pub mod pgp;
 pub mod phone;
 pub mod pubsub;
+pub mod push;
 pub mod roster;
 pub mod router;
 pub mod services;

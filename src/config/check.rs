@@ -14,7 +14,7 @@ use super::modem::modem;
 use super::problem::Problem;
 use super::providers::providers;
 use super::sms::sms;
-use super::{C2s, Config, Limits, Registration, Throttle, TlsFiles, web};
+use super::{C2s, Components, Config, KontalkPush, Limits, Registration, Throttle, TlsFiles, web};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -46,6 +46,8 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     web::web(document, &mut config.web);
     web::upload(document, &mut config.upload);
     limits(document, &mut config.limits);
+    components(document, base, &config.domain, &mut config.components);
+    config.push = push(document);
     finish(document, config)
 }
 
@@ -312,6 +314,84 @@ fn limits(document: &mut Document<'_>, limits: &mut Limits) {
     }
 }
 
+fn components(document: &mut Document<'_>, base: &Path, own: &BareJid, components: &mut Components) {
+    if let Some(listen) = document.list("components.listen") {
+        components.listen = addresses(document, &listen, &mut Vec::new());
+        for found in listen.iter().filter(|found| found.value.parse().is_ok_and(|a: SocketAddr| !a.ip().is_loopback()))
+        {
+            document.warn(
+                found,
+                "other machines can connect, and what passes is not encrypted",
+                "an address of this machine alone, or a network nobody else is in",
+            );
+        }
+    }
+    for (name, found) in document.table("components.secret_files").unwrap_or_default() {
+        let domain = match BareJid::domain(&name) {
+            Ok(domain) => domain,
+            Err(error) => {
+                let text = format!("{name} is no domain: {error}");
+                document.object(&found, &text, &format!("e.g. {}", found.key.example));
+                continue;
+            }
+        };
+        if domain == *own {
+            document.object(&found, "that is the node's own domain", "a domain of the component's own");
+        } else if components.secret_files.iter().any(|(known, _)| *known == domain) {
+            document.object(&found, "the same domain is named twice", "name it once");
+        }
+        let path = base.join(&found.value);
+        match fs::read_to_string(&path).map(zeroize::Zeroizing::new) {
+            Ok(content) if content.lines().next().unwrap_or_default().trim().len() < SECRET_BYTES_MIN => {
+                let remedy = format!("a random line: openssl rand -hex 32 > {}", path.display());
+                document.object(&found, &format!("its first line is shorter than {SECRET_BYTES_MIN} bytes"), &remedy);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let text = format!("cannot be read: {error}");
+                document.object(&found, &text, "it must exist, and the user kontalk-node be allowed to read it");
+            }
+        }
+        let mode = fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o007 != 0 {
+            let remedy = format!("chmod o-rwx {}", path.display());
+            document.warn(&found, "anybody on this machine can read the secret", &remedy);
+        }
+        components.secret_files.push((domain, path));
+    }
+}
+
+/// Kontalk's own push registration needs both.
+fn push(document: &mut Document<'_>) -> Option<KontalkPush> {
+    let gateway = document.text("push.gcm_gateway");
+    let sender = document.text("push.gcm_sender_id");
+    let gateway = gateway.map(|found| match found.value.parse::<BareJid>() {
+        Ok(gateway) => Some(gateway),
+        Err(error) => {
+            document.object(&found, &error.to_string(), &format!("e.g. {}", found.key.example));
+            None
+        }
+    });
+    let sender = sender.map(|found| {
+        if found.value.is_empty() || !is_plain(&found.value) {
+            document.object(&found, "no sender id", &format!("e.g. {}", found.key.example));
+        }
+        found.value
+    });
+    match (gateway, sender) {
+        (Some(gateway), Some(sender_id)) => Some(KontalkPush { gateway: gateway?, sender_id }),
+        (Some(_), None) => {
+            document.missing("push.gcm_sender_id", "the sender id that clients ask the push provider for a token with");
+            None
+        }
+        (None, Some(_)) => {
+            document.missing("push.gcm_gateway", "the address of the component that sends pushes on");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
 fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
@@ -405,6 +485,10 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "limits.resume_secs", example: "600" },
     Key { path: "limits.unauthenticated_max", example: "256" },
     Key { path: "limits.unauthenticated_per_address_max", example: "32" },
+    Key { path: "components.listen", example: "[\"127.0.0.1:5347\", \"[::1]:5347\"]" },
+    Key { path: "components.secret_files", example: "{ \"chat.example.org\" = \"/etc/kontalk-node/chat.secret\" }" },
+    Key { path: "push.gcm_gateway", example: "\"push.example.org\"" },
+    Key { path: "push.gcm_sender_id", example: "\"123456789012\"" },
 ];
 
 /// Who installs the sample must put his own domain in.
@@ -412,3 +496,5 @@ pub(super) const SAMPLE_DOMAIN: &str = "example.org";
 /// How a contact address may begin.
 const CONTACT_SCHEMES: [&str; 5] = ["mailto:", "xmpp:", "https://", "http://", "tel:"];
 const SENDER_BYTES_MAX: usize = 64;
+/// A component's secret is not to be guessed.
+const SECRET_BYTES_MIN: usize = 8;

@@ -135,6 +135,31 @@ impl<'t> Document<'t> {
         Some(found)
     }
 
+    /// A table of texts whose keys are free: each with its name. What is no text is objected to and left out.
+    pub(super) fn table(&mut self, path: &str) -> Option<Vec<(String, Found<String>)>> {
+        let (key, value, span) = self.find(path)?;
+        let Some(table) = value.as_table() else {
+            let wrong = Found { value: (), key, path: path.to_owned(), span };
+            self.object(&wrong, "a table of texts is wanted here", &format!("e.g. {}", key.example));
+            return None;
+        };
+        let mut found = Vec::new();
+        let mut wrong = Vec::new();
+        for (name, value) in table {
+            let (path, span) = (path.to_owned(), value.span());
+            match value.get_ref().as_str() {
+                Some(text) => {
+                    found.push((name.get_ref().to_string(), Found { value: text.to_owned(), key, path, span }));
+                }
+                None => wrong.push(Found { value: (), key, path, span }),
+            }
+        }
+        for wrong in wrong {
+            self.object(&wrong, "a text in quotes is wanted here", &format!("e.g. {}", key.example));
+        }
+        Some(found)
+    }
+
     /// The key with whatever value, to object to a list as a whole.
     pub(super) fn whole(&self, path: &str) -> Option<Found<()>> {
         let (key, _, span) = self.find(path)?;
@@ -166,18 +191,6 @@ impl<'t> Document<'t> {
     /// A good value for a key.
     pub(super) fn example(&self, path: &str) -> &'static str {
         self.known.iter().find(|key| is_named(key.path, path)).map_or("", |key| key.example)
-    }
-
-    /// A table of texts under names of the operator's.
-    pub(super) fn pairs(&mut self, path: &str) -> Option<Vec<(String, String)>> {
-        let found = self.typed(path, "a table of texts", |value| {
-            let table = value.as_table()?;
-            table
-                .iter()
-                .map(|(name, value)| Some((name.get_ref().to_string(), value.get_ref().as_str()?.to_owned())))
-                .collect()
-        })?;
-        Some(found.value)
     }
 
     /// Says that a value will not do.

@@ -89,6 +89,10 @@ pub struct Config {
     pub upload: Upload,
     /// `[limits]`
     pub limits: Limits,
+    /// `[components]`
+    pub components: Components,
+    /// `[push]`; `None`: no push registration in Kontalk's own way.
+    pub push: Option<KontalkPush>,
     /// What is allowed but doubtful; to be logged as warnings.
     pub warnings: Vec<Problem>,
 }
@@ -156,6 +160,14 @@ impl Config {
                 unauthenticated_max: limits::STRANGERS_MAX,
                 unauthenticated_per_address_max: limits::STRANGERS_PER_ADDRESS_MAX,
             },
+            components: Components {
+                listen: vec![
+                    SocketAddr::from((Ipv4Addr::LOCALHOST, COMPONENT_PORT)),
+                    SocketAddr::from((Ipv6Addr::LOCALHOST, COMPONENT_PORT)),
+                ],
+                secret_files: Vec::new(),
+            },
+            push: None,
             warnings: Vec::new(),
         }
     }
@@ -304,6 +316,24 @@ pub struct Limits {
     pub unauthenticated_per_address_max: usize,
 }
 
+/// Programs beside the node that serve domains of their own (XEP-0114). Without any of them no port is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Components {
+    /// `components.listen`: where they connect.
+    pub listen: Vec<SocketAddr>,
+    /// `components.secret_files`: their domains, each with the file of its secret.
+    pub secret_files: Vec<(BareJid, PathBuf)>,
+}
+
+/// What Kontalk's clients need for push in their own way, which is older than XEP-0357.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KontalkPush {
+    /// `push.gcm_gateway`: who is told whom to wake.
+    pub gateway: BareJid,
+    /// `push.gcm_sender_id`: what clients ask their provider for a token with.
+    pub sender_id: String,
+}
+
 fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let count = File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
@@ -318,4 +348,6 @@ pub const MODEM: &str = "modem";
 const C2S_PORT: u16 = 5222;
 /// The port in custom for XEP-0368.
 const C2S_TLS_PORT: u16 = 5223;
+/// In custom for XEP-0114.
+const COMPONENT_PORT: u16 = 5347;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

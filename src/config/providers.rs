@@ -149,7 +149,7 @@ impl Section<'_, '_, '_> {
             url: self.url(""),
             user: self.text("user"),
             secret_file: self.secret_file(),
-            headers: self.document.pairs(&self.path("headers")).unwrap_or_default(),
+            headers: self.headers(),
             content_type: self.text("content_type"),
             body,
             sender: self.text("from"),
@@ -203,6 +203,11 @@ impl Section<'_, '_, '_> {
     fn list(&mut self, key: &str) -> Vec<String> {
         let found = self.document.list(&self.path(key)).unwrap_or_default();
         found.into_iter().map(|found| found.value).collect()
+    }
+
+    fn headers(&mut self) -> Vec<(String, String)> {
+        let found = self.document.table(&self.path("headers")).unwrap_or_default();
+        found.into_iter().map(|(name, found)| (name, found.value)).collect()
     }
 
     fn path(&self, key: &str) -> String {
@@ -360,7 +365,7 @@ mod tests {
                 vec![
                     // What is not in the file is said of the section.
                     ":2: sms.http.x = x: the message is nowhere in the request",
-                    ":5: sms.http.x.headers = { a = 1 }: a table of texts is wanted here",
+                    ":5: sms.http.x.headers = 1: a text in quotes is wanted here",
                 ],
             ),
             (

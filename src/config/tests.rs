@@ -300,6 +300,8 @@ fn the_sample_shows_the_defaults() {
             "own_number",
             "app_hash",
             "url",
+            "secret_files",
+            "gcm_",
         ];
         let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
         !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))
@@ -318,9 +320,14 @@ fn the_sample_shows_the_defaults() {
 
 #[test]
 fn examples_are_values_that_will_do() {
-    for key in KEYS.iter().filter(|key| {
-        key.path != "domain" && !key.path.starts_with("tls.") && !key.path.ends_with("_file") && !key.path.contains('*')
-    }) {
+    // Files that are there, and keys that need each other.
+    let alone = |key: &&super::document::Key| {
+        !["domain", "components.secret_files"].contains(&key.path)
+            && !["tls.", "push."].iter().any(|section| key.path.starts_with(section))
+            && !key.path.ends_with("_file")
+            && !key.path.contains('*')
+    };
+    for key in KEYS.iter().filter(alone) {
         let outcome = parsed(&format!("domain = \"a.example\"\n{} = {}", key.path, key.example));
         assert!(outcome.is_ok(), "{}: {outcome:?}", key.path);
     }
@@ -357,4 +364,47 @@ fn a_file_that_is_not_there_is_a_problem_with_a_remedy() {
         report(&problems),
         "/nowhere/node.toml: the configuration cannot be read: No such file or directory (os error 2) (remedy: `kontalk-node sample-config` prints one)\n1 problem, nothing started."
     );
+}
+
+#[test]
+fn components_have_a_domain_and_a_secret_each() {
+    let dir = std::env::temp_dir().join(format!("kontalk-node-components-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    for (name, content) in [("good", "long enough\n"), ("short", "short\n"), ("empty", "")] {
+        fs::write(dir.join(name), content).unwrap();
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let parsed = |lines: &str| parse("node.toml", &dir, &format!("domain = \"a.example\"\n[components]\n{lines}\n"));
+    let config = parsed("[components.secret_files]\n\"Chat.a.example\" = \"good\"\n").unwrap();
+    assert_eq!(config.components.secret_files, [("chat.a.example".parse().unwrap(), dir.join("good"))]);
+    assert!(config.components.listen.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(config.warnings, []);
+    let open = parsed("listen = [\"[::]:5347\"]").unwrap();
+    assert!(open.warnings[0].to_string().contains("not encrypted"), "{:?}", open.warnings);
+    for (files, expected) in [
+        ("{ \"chat.a.example\" = \"short\" }", "its first line is shorter than 8 bytes"),
+        ("{ \"chat.a.example\" = \"empty\" }", "its first line is shorter than 8 bytes"),
+        ("{ \"chat.a.example\" = \"none\" }", "cannot be read"),
+        ("{ \"a.example\" = \"good\" }", "the node's own domain"),
+        ("{ \"x@a.example\" = \"good\" }", "x@a.example is no domain"),
+        ("{ \"b.example\" = \"good\", \"B.example\" = \"good\" }", "named twice"),
+        ("{ \"b.example\" = 1 }", "a text in quotes is wanted here"),
+        ("[\"b.example\"]", "a table of texts is wanted here"),
+    ] {
+        let problems = parsed(&format!("secret_files = {files}")).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].to_string().contains(expected), "{files}: {problems:?}");
+    }
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn kontalk_push_needs_a_gateway_and_a_sender() {
+    let (gateway, sender) = ("gcm_gateway = \"push.a.example\"\n", "gcm_sender_id = \"1234\"\n");
+    let config = parsed(&format!("domain = \"a.example\"\n[push]\n{gateway}{sender}")).unwrap();
+    let push = config.push.unwrap();
+    assert_eq!((push.gateway.as_str(), push.sender_id.as_str()), ("push.a.example", "1234"));
+    for (lines, missing) in [(gateway, "push.gcm_sender_id"), (sender, "push.gcm_gateway")] {
+        let problems = parsed(&format!("domain = \"a.example\"\n[push]\n{lines}")).unwrap_err();
+        assert_eq!(problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), [missing]);
+    }
 }

@@ -54,6 +54,11 @@ pub const BIND_TAG_BYTES_MAX: usize = 128;
 /// Registration requests on one stream before authentication.
 pub const REGISTRATION_REQUESTS_PER_STREAM_MAX: u8 = 10;
 
+/// Components that have not shown their secret (XEP-0114), in total: 16 × 64 KiB = 1 MiB.
+pub const COMPONENT_STRANGERS_MAX: usize = 16;
+/// From a component's connecting to its handshake.
+pub const COMPONENT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Stanzas waiting for the router: 512 × about 1 KiB.
 pub const ROUTER_INBOX_MAX: usize = 512;
 /// Stanzas waiting to be written to one session; the bytes are shared with other receivers.
@@ -184,6 +189,18 @@ pub const UPLOAD_SLOTS_PER_ACCOUNT_MAX: usize = 50;
 pub const UPLOAD_REQUESTS_MAX: usize = 64;
 /// Bytes of an uploaded file's name; a longer one is cut, its ending kept.
 pub const UPLOAD_NAME_BYTES_MAX: usize = 120;
+/// Push registrations of one account (XEP-0357), at most about 6 KiB on disk each.
+pub const PUSH_SERVICES_MAX: usize = 16;
+/// Bytes of what a push service is to be told of one registration.
+pub const PUSH_OPTIONS_BYTES_MAX: usize = 4 * 1024;
+/// Pushes for one registration at once,
+pub const PUSH_BURST: u32 = 8;
+/// and how long until one more.
+pub const PUSH_REFILL: Duration = Duration::from_secs(15);
+/// Pushes whose answers are awaited: 1,024 × about 300 bytes.
+pub const PUSHES_UNANSWERED_MAX: usize = 1024;
+/// A registration whose pushes have failed for so long, every one, is given up.
+pub const PUSH_FAILING_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a code is good.
 pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);

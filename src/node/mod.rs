@@ -7,7 +7,7 @@
 //! |---|---|---|
 //! | [`hub`] | events of connections and control, durable tickets of the store, its deadline | outboxes, store |
 //! | one per listener | connections | starts connections |
-//! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
+//! | one per connection (`c2s`, `component`) | its socket, its outbox | the hub's inbox |
 //! | [`control`] | commands of the operator | hub, store |
 //! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
@@ -24,6 +24,8 @@
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
 pub mod accounts;
+mod component_port;
+mod components;
 mod connections;
 pub mod control;
 pub mod courier;
@@ -42,6 +44,7 @@ mod ways;
 mod web;
 mod worker;
 
+pub use component_port::SecretFault;
 pub use identity::{IdentityFault, read_server_key};
 pub use random::random_bytes;
 
@@ -63,6 +66,8 @@ use crate::router::{Now, Router};
 use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
+use component_port::ComponentHost;
+use components::Components;
 use connections::{Connections, Entrance};
 use control::ControlFault;
 use desk::Desk;
@@ -84,6 +89,8 @@ pub enum NodeFault {
     StoreBroke(StoreError),
     /// The server key cannot be read or made.
     Identity(IdentityFault),
+    /// The secret of a component cannot be read.
+    ComponentSecret(SecretFault),
     /// The TLS certificate cannot be read or made.
     Certificate(CertificateFault),
     /// The provider of this name cannot be used.
@@ -107,6 +114,7 @@ impl fmt::Display for NodeFault {
             NodeFault::Store(error) => error.fmt(f),
             NodeFault::StoreBroke(error) => error.fmt(f),
             NodeFault::Identity(fault) => fault.fmt(f),
+            NodeFault::ComponentSecret(fault) => fault.fmt(f),
             NodeFault::Certificate(fault) => fault.fmt(f),
             NodeFault::Provider(name, error) => write!(f, "codes cannot go out by sms.http.{name}: {error}"),
             NodeFault::Listen(faults) => {
@@ -170,12 +178,16 @@ async fn serve(
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
     let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
     let (website, upload_clerk) = Website::open(config, &certificate)?;
+    let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
+    let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
+    let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
     let listening: Vec<String> = plain
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
         .chain(website.iter().flat_map(Website::listening))
+        .chain(component_listeners.iter().map(|l| format!("listening for components on {}", l.local_addr())))
         .collect();
 
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
@@ -185,7 +197,7 @@ async fn serve(
     let parking = Arc::new(Mutex::new(Parking::default()));
     let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     desk.set_upload_clerk(upload_clerk);
-    let (hub, inbox) = Hub::new(router, store.clone(), desk);
+    let (hub, inbox) = Hub::new(router, store.clone(), desk, Components::new(secrets.keys().cloned()));
     let opened = modem::open(config, &store);
     let modem = opened.as_ref().map(|parts| parts.modem.clone());
     let courier = Arc::new(ways::courier(config, &store, modem.as_ref())?);
@@ -229,7 +241,9 @@ async fn serve(
     let connections = Connections::new(executor, host, config);
     let entrances =
         connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
-    let entrances: Vec<smol::Task<()>> = entrances.collect();
+    let component_host = ComponentHost { domain: config.domain.clone(), secrets, inbox: inbox.clone() };
+    let components = component_port::open(executor, component_listeners, component_host, connections.alive());
+    let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
     let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));

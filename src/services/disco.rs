@@ -63,7 +63,9 @@ pub fn domain_info(facts: &Facts) -> Element {
         ns::PUBSUB,
         ns::COMMANDS,
     ];
-    for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
+    let sometimes = [(ns::REGISTER, facts.registration), (ns::KONTALK_PUSH, facts.kontalk_push)];
+    let sometimes = sometimes.into_iter().filter(|(_, holds)| *holds).map(|(feature, _)| feature);
+    for feature in always.into_iter().chain(sometimes) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     if !facts.contact.is_empty() {
@@ -110,9 +112,12 @@ fn contact_form(contact: &[String]) -> Element {
 fn items(addressee: Addressee, facts: &Facts) -> Element {
     let mut query = Element::new("query", ns::DISCO_ITEMS);
     if addressee == Addressee::Domain {
-        for name in super::COMPONENTS {
+        for name in super::COMPONENTS.into_iter().filter(|name| facts.kontalk_push || *name != super::PUSH) {
             let jid = format!("{name}@{}", facts.domain);
             query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", jid).with("name", name));
+        }
+        for component in &facts.components {
+            query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", component.as_str()));
         }
     }
     query
@@ -141,6 +146,8 @@ fn account_info(facts: &Facts) -> Element {
         ns::AVATAR_CONVERSION,
         ns::PUBSUB,
         ns::STANZA_ID,
+        // XEP-0357 §4.
+        ns::PUSH,
     ];
     // XEP-0313 §7.
     let archive = [ns::MAM, ns::MAM_EXTENDED].into_iter().filter(|_| facts.archive);

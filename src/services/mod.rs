@@ -33,6 +33,10 @@ pub struct Facts {
     pub archive: bool,
     /// Bytes that an uploaded file may have, if files can be uploaded (XEP-0363).
     pub upload_bytes_max: Option<u64>,
+    /// The domains of the components that are connected (XEP-0114).
+    pub components: Vec<BareJid>,
+    /// Can Kontalk's clients register for push in their own way?
+    pub kontalk_push: bool,
     /// Does the asker administrate the node? Then his own account answers to commands, too.
     pub administrator: bool,
     /// The moment of the request.
@@ -60,8 +64,10 @@ pub const PROBE: &str = "probe";
 pub const NETWORK: &str = "network";
 /// Where they send what is for a group.
 pub const MULTICAST: &str = "multicast";
+/// Where they register for push.
+pub const PUSH: &str = "push";
 /// Names before the @ that are services, hard-wired in Kontalk's clients; no account can have them.
-pub const COMPONENTS: [&str; 3] = [PROBE, NETWORK, MULTICAST];
+pub const COMPONENTS: [&str; 4] = [PROBE, NETWORK, MULTICAST, PUSH];
 
 /// Answers an iq get or set. `None` only for what is no request.
 pub fn answer(request: &Stanza, addressee: Addressee, facts: &Facts) -> Option<Stanza> {
@@ -105,6 +111,8 @@ mod tests {
             caps: "hash".to_owned(),
             archive: true,
             upload_bytes_max: Some(1000),
+            kontalk_push: false,
+            components: vec!["chat.a.example".parse().unwrap()],
             administrator: false,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
@@ -125,6 +133,7 @@ mod tests {
                 "<value>urn:xmpp:http:upload:0</value></field><field var='max-file-size'><value>1000</value></field></x>",
             ),
             ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='probe@a.example' name='probe'/>"),
+            ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='chat.a.example'/>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
             // XEP-0115 §6.2.
             (

@@ -359,7 +359,7 @@ fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &
 }
 
 /// Those whose keys begin with an account, but for farewells.
-fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 10] {
+fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 11] {
     [
         &trees.roster,
         &trees.requests,
@@ -371,6 +371,7 @@ fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 10] {
         &trees.archive,
         &trees.sessions,
         &trees.tokens,
+        &trees.push,
     ]
 }
 

@@ -28,6 +28,7 @@ mod expiry;
 mod offline;
 mod open;
 mod pubsub;
+mod push;
 mod record;
 mod roster;
 mod schema;

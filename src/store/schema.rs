@@ -25,6 +25,7 @@
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
 //! | `dispatch` | what is counted (1 byte), keyed hash (16) | `Kept`: codes sent to numbers that begin alike, by a route, in all |
+//! | `push` | `ACCOUNT 00 SERVICE 00 NODE` | how a device is woken (`push`) |
 //! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
 //! | `undiscoverable` | `ACCOUNT` | empty: strangers do not find it by its number |
@@ -32,7 +33,7 @@
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
 
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::stream::ClientId;
 
 /// The version of all this.
@@ -57,6 +58,7 @@ pub(super) struct Trees {
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
     pub(super) dispatch: sled::Tree,
+    pub(super) push: sled::Tree,
     pub(super) inactive: sled::Tree,
     pub(super) undiscoverable: sled::Tree,
     pub(super) damaged: sled::Tree,
@@ -83,6 +85,7 @@ impl Trees {
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
             dispatch: db.open_tree("dispatch")?,
+            push: db.open_tree("push")?,
             inactive: db.open_tree("inactive")?,
             undiscoverable: db.open_tree("undiscoverable")?,
             damaged: db.open_tree("damaged")?,
@@ -126,6 +129,11 @@ pub(super) fn session_key(account: &BareJid, resource: &str, part: u16) -> Vec<u
 /// Key of the login tokens of one client of an account.
 pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
     joined(account, &client.0)
+}
+
+/// Key of a push registration; with an empty node, what all of the service begin with.
+pub(super) fn push_key(account: &BareJid, service: &Jid, node: &str) -> Vec<u8> {
+    joined(account, format!("{service}\0{node}").as_bytes())
 }
 
 /// What the keys of the items of one node begin with.

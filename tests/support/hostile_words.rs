@@ -156,6 +156,8 @@ pub fn roster(_: &mut Random, input: &[u8]) -> bool {
     let Some(stanza) = stanza(input) else { return false };
     let account: BareJid = "romeo@a.example".parse().unwrap();
     let facts = Facts {
+        components: Vec::new(),
+        kontalk_push: true,
         administrator: true,
         archive: true,
         caps: String::new(),

@@ -8,6 +8,7 @@
 #![allow(dead_code)] // Each test binary uses its own part of this.
 
 pub mod client;
+pub mod component;
 pub mod figures;
 pub mod http;
 pub mod login;

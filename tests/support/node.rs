@@ -240,6 +240,17 @@ impl Node {
         found.unwrap_or_else(|| panic!("the log never said {text:?}\n{}", self.log.tail()))
     }
 
+    /// How many lines it has printed; for [`Node::log_says_since`].
+    pub fn lines(&self) -> usize {
+        self.log.lines()
+    }
+
+    /// As [`Node::log_says`], of the lines after so many.
+    pub fn log_says_since(&self, mut from: usize, text: &str) -> String {
+        let found = self.log.wait_for(&mut from, |line| line.text.contains(text).then(|| line.text.clone()));
+        found.unwrap_or_else(|| panic!("the log never said {text:?} again\n{}", self.log.tail()))
+    }
+
     /// Fails if the log so far holds an error, a panic or a secret. Dropping the node does it too.
     pub fn check_log(&self) {
         let mut forbidden = secrets();

@@ -27,7 +27,8 @@ pub(super) fn key_forms(desk: &mut Desk, request: &Request<'_>) -> Option<Handle
     if request.stanza.kind() != Kind::Iq(IqType::Set) {
         return None;
     }
-    let account = request.stanza.from_bare()?.clone();
+    // Of our own users only: nobody elsewhere has a key here.
+    let account = request.stanza.from_bare().filter(|from| desk.is_ours(from))?.clone();
     let refused = |refusal: Refusal| Handled::now(request.stanza.error(&StanzaError::from(refusal)));
     Some(match KeyForm::read(query)? {
         Ok(KeyForm::Park(key)) => {

@@ -21,7 +21,8 @@ pub(super) fn roster_match(desk: &mut Desk, request: &Request<'_>) -> Option<Han
     if !right_place || !request.is_get() {
         return None;
     }
-    let asker = request.stanza.from_bare()?.clone();
+    // Whoever is registered is not for other domains to find out.
+    let asker = request.stanza.from_bare().filter(|from| desk.is_ours(from))?.clone();
     let outcome = roster_match::read(query, &desk.domain).and_then(|asked| {
         desk.lookups.charge(Instant::now(), &asker, &asked)?;
         let found = asked.into_iter().filter(|address| desk.is_found_by(&asker, address));
@@ -105,7 +106,9 @@ impl Desk {
                 // Whom the account has dealt with may have its key; others pay as for any lookup.
                 let known = self.store.entry(to, asker).is_ok_and(|entry| !entry.is_empty());
                 if !known {
-                    self.lookups.charge(Instant::now(), asker, [to])?;
+                    // Another domain makes up as many addresses as it likes: all of them have one share.
+                    let payer = if self.is_ours(asker) { asker.clone() } else { asker.to_domain() };
+                    self.lookups.charge(Instant::now(), &payer, [to])?;
                 }
                 if !self.is_found_by(asker, to) {
                     return Err(missing());

@@ -13,6 +13,7 @@ mod nodes;
 mod own_account;
 mod pep;
 mod personal;
+mod push;
 mod upload;
 
 pub(super) use job::Job;
@@ -61,6 +62,10 @@ pub(super) struct Desk {
     upload_bytes_max: Option<u64>,
     /// Who hands out upload slots.
     upload_clerk: Option<Sender<Errand>>,
+    /// Who is woken.
+    push: push::Waking,
+    /// The domains of the components that are connected.
+    pub(super) components: Vec<BareJid>,
 }
 
 /// A request at the desk.
@@ -122,6 +127,9 @@ const SERVICES: &[Service] = &[
     personal::private,
     nodes::nodes,
     upload::slot,
+    push::push,
+    push::kontalk,
+    push::kontalk_sender,
     facts,
 ];
 
@@ -151,6 +159,8 @@ impl Desk {
             follow_up: Vec::new(),
             upload_bytes_max: config.upload_bytes_max(),
             upload_clerk: None,
+            components: Vec::new(),
+            push: push::Waking::new(config),
         }
     }
 
@@ -194,6 +204,11 @@ impl Desk {
             && self.store.block_list(to).is_ok_and(|list| !list.blocked.is_empty() && list.blocks(from))
     }
 
+    /// Is the address one of this node's domain?
+    fn is_ours(&self, jid: &BareJid) -> bool {
+        jid.domainpart() == self.domain.domainpart()
+    }
+
     fn addressee(&self, request: &Stanza) -> Addressee {
         let (Some(to), Some(from)) = (request.to().map(Jid::bare), request.from_bare()) else {
             return Addressee::Stranger;
@@ -224,6 +239,8 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         caps: desk.own_caps.clone(),
         archive: desk.archive,
         upload_bytes_max: desk.upload_bytes_max,
+        components: desk.components.clone(),
+        kontalk_push: desk.push.is_kontalks(),
         administrator: desk.administrator(request).is_some(),
         now: request.now,
     };
@@ -239,6 +256,8 @@ pub(super) fn own_caps(config: &Config) -> String {
         caps: String::new(),
         archive: false,
         upload_bytes_max: config.upload_bytes_max(),
+        components: Vec::new(),
+        kontalk_push: config.push.is_some(),
         administrator: false,
         now: Timestamp { millis: 0 },
     };

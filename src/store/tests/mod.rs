@@ -11,6 +11,7 @@ mod expiry;
 mod measure;
 mod messages;
 mod pubsub;
+mod push;
 mod rosters;
 mod tokens;
 
