@@ -6,6 +6,7 @@ mod modem;
 mod serve;
 mod sms;
 mod status;
+mod trust;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -45,6 +46,7 @@ enum Subcommand {
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
+    Trust(trust::Trust),
     Modem(modem::Modem),
     Sms(sms::Sms),
     Version(Version),
@@ -83,6 +85,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
+        Some(Subcommand::Trust(trust)) => trust::run(trust),
         Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Sms(sms)) => sms::run(sms),
         Some(Subcommand::Version(_)) => version(),

@@ -299,6 +299,8 @@ fn the_sample_shows_the_defaults() {
             "admins",
             "own_number",
             "app_hash",
+            "addresses",
+            "pages",
             "url",
             "secret_files",
             "gcm_",
@@ -331,6 +333,24 @@ fn examples_are_values_that_will_do() {
         let outcome = parsed(&format!("domain = \"a.example\"\n{} = {}", key.path, key.example));
         assert!(outcome.is_ok(), "{}: {outcome:?}", key.path);
     }
+}
+
+#[test]
+fn what_other_nodes_are_told_is_an_address_each_once() {
+    let trust = |lines: &str| said(&format!("domain = \"a.example\"\n[trust]\n{lines}\n"));
+    for (lines, text) in [
+        ("addresses = [\"node.a.example\"]", "not an address that others can use"),
+        ("addresses = [\"192.0.2.7:0\"]", "not an address that others can use"),
+        ("addresses = [\"x.example:1\", \"x.example:1\"]", "listed twice"),
+        ("pages = [\"a.example\"]", "not an address that others can use"),
+        ("pages = [\"https://a\", \"https://b\", \"https://c\"]", "one too many"),
+        ("visitors_max = -1", "out of range"),
+    ] {
+        let problems = trust(lines);
+        assert!(problems.len() == 1 && problems[0].contains(text), "{lines}: {problems:?}");
+    }
+    let good = "addresses = [\"[2001:db8::7]:5269\", \"node.a.example:5269\"]\npages = \"https://a.example\"";
+    assert!(parsed(&format!("domain = \"a.example\"\n[trust]\n{good}\n")).is_ok());
 }
 
 #[test]

@@ -9,6 +9,7 @@ use super::login::{Logins, lasting_secret};
 use super::random::random_bytes;
 use super::registration::Registrations;
 use super::tokens::Tokens;
+use super::trust::Trust;
 use crate::c2s::{Answer, Host, Outbox, Peer};
 use crate::config::Config;
 use crate::jid::BareJid;
@@ -34,6 +35,7 @@ pub(super) struct NodeHost {
 }
 
 impl NodeHost {
+    #[allow(clippy::too_many_arguments)] // Called once; what it takes has little in common but the host.
     pub(super) fn new(
         config: &Config,
         store: Store,
@@ -42,6 +44,7 @@ impl NodeHost {
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
         registrations: Registrations,
+        trust: Option<Arc<Trust>>,
     ) -> NodeHost {
         NodeHost {
             stream_config: Arc::new(StreamConfig {
@@ -58,7 +61,7 @@ impl NodeHost {
             }),
             resume_patience: config.limits.resume,
             certificate,
-            logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
+            logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone(), trust),
             tokens: Tokens::new(token_secret, store),
             registrations,
             server_key,

@@ -34,6 +34,7 @@ mod roster;
 mod schema;
 mod session;
 mod token;
+mod trust;
 
 #[cfg(test)]
 mod tests;
@@ -41,6 +42,7 @@ mod tests;
 pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
 pub use pubsub::{PepChange, SHELF};
+pub use trust::{Peer, PeerChange, PinnedCard, Visit};
 
 use std::fmt;
 use std::fs::File;
@@ -302,6 +304,10 @@ impl Storage for Store {
             }
             Ok(())
         })?)
+    }
+
+    fn visitor_home(&self, account: &BareJid) -> Result<Option<BareJid>, StorageFault> {
+        Ok(self.visit(account)?.and_then(|visit| visit.home_address()))
     }
 
     fn avatar_hash(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {

@@ -22,6 +22,7 @@ use serde::{Deserialize, Serialize};
 use smol::Async;
 
 pub use super::accounts::AccountFacts;
+pub use super::trust::{NodeFacts, TrustReply, TrustRequest};
 pub use crate::sms::modem::Status as ModemStatus;
 
 /// What an operator asks.
@@ -65,6 +66,11 @@ pub enum Request {
         /// By this way alone.
         route: Option<String>,
     },
+    /// About other nodes.
+    Trust {
+        /// What.
+        request: TrustRequest,
+    },
     /// How is the modem?
     ModemStatus,
     /// Send a USSD code through the modem.
@@ -74,7 +80,7 @@ pub enum Request {
     },
 }
 
-/// A password, a number, a code or its answer on its way through the socket; cannot be printed, is wiped.
+/// A password, a number, the words on paper, a code or its answer on its way through the socket; cannot be printed, is wiped.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Secret(String);
 
@@ -111,7 +117,7 @@ impl fmt::Debug for Secret {
 }
 
 /// What the node answers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Reply {
     /// It is done.
@@ -134,6 +140,11 @@ pub enum Reply {
     Accounts {
         /// The accounts that were asked for.
         accounts: Vec<AccountFacts>,
+    },
+    /// About other nodes.
+    Trust {
+        /// What was asked for.
+        reply: TrustReply,
     },
     /// How the modem is.
     Modem {
@@ -243,7 +254,7 @@ fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
-/// Bytes of one request.
-const REQUEST_BYTES_MAX: u64 = 16 * 1024;
+/// Bytes of one request; a node's introduction is the longest.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 /// Commands at once.
 const CLIENTS_MAX: usize = 8;

@@ -10,11 +10,12 @@ use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::lock::Semaphore;
 use smol::{Async, Executor, Timer};
 
-use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, SmsStatus, Status};
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, SmsStatus, Status, TrustRequest};
 use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
 use crate::node::courier::Courier;
 use crate::node::hub::Inbox;
+use crate::node::trust::Trust;
 use crate::node::worker::work;
 use crate::pgp::Fingerprint;
 use crate::router::Ticket;
@@ -36,6 +37,7 @@ pub(in crate::node) struct Office {
     pub(in crate::node) key: Fingerprint,
     pub(in crate::node) courier: Arc<Courier>,
     pub(in crate::node) begun: Instant,
+    pub(in crate::node) trust: Option<Arc<Trust>>,
     pub(in crate::node) modem: Option<Modem>,
 }
 
@@ -91,7 +93,10 @@ impl Office {
         };
         let mut text = serde_json::to_string(&reply)?;
         text.push('\n');
-        (&stream).write_all(text.as_bytes()).await
+        let written = (&stream).write_all(text.as_bytes()).await;
+        // It may hold the words for paper.
+        zeroize::Zeroize::zeroize(&mut text);
+        written
     }
 
     async fn answer(&self, request: Request) -> Reply {
@@ -112,6 +117,7 @@ impl Office {
                 self.change(&address, move |store, address| accounts::set_password(store, address, &password)).await
             }
             Request::AccountRemove { address } => self.remove(&address).await,
+            Request::Trust { request } => return self.trust(request).await,
             Request::ModemStatus => Ok(match &self.modem {
                 Some(modem) => Reply::Modem { modem: Box::new(modem.status()) },
                 None => no_modem(),
@@ -119,6 +125,25 @@ impl Office {
             Request::ModemUssd { code } => Ok(self.ussd(&code).await),
         };
         outcome.unwrap_or_else(|fault| Reply::Refused { reason: fault.to_string() })
+    }
+
+    /// Durable before the operator is told; and whoever must go is told first.
+    async fn trust(&self, request: TrustRequest) -> Reply {
+        let Some(trust) = self.trust.clone() else {
+            return Reply::Refused { reason: "this node's key is of a kind that other nodes cannot read".to_owned() };
+        };
+        let (office, now) = (trust.clone(), Timestamp::from_system(SystemTime::now()));
+        let (reply, outcome) = match work(move || office.act(request, now)).await {
+            Ok(done) => done,
+            Err(fault) => return Reply::Refused { reason: fault.to_string() },
+        };
+        if let Some(ticket) = outcome.ticket
+            && let Err(error) = self.store.commit(ticket).await
+        {
+            return Reply::Refused { reason: error.to_string() };
+        }
+        trust.send_away(&self.inbox, outcome.farewells).await;
+        Reply::Trust { reply }
     }
 
     fn show(&self, address: &str) -> Result<Reply, AccountFault> {
