@@ -19,6 +19,7 @@
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`trust`] | other nodes: cards, where they are, whom to trust, whose users may visit | words pgp |
 //! | | [`account`] | registration: number, code, key; throttles | words |
+//! | | [`dispatch`] | by which way a number is challenged, and whether: routes, budgets, breakers | words |
 //! | | [`admin`] | administration in chat: forms in, operations out | words |
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
 //! | | [`push`] | whom to wake for a message, and what is said | words |
@@ -26,7 +27,7 @@
 //! | | [`services`] | what the node answers itself, a file each | words |
 //! | | [`federation`] | other servers: their streams, who they are, what waits for them | words router |
 //! | | [`upload`] | who may put which file where | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust federation |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust federation dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
@@ -156,6 +157,7 @@ pub mod caps;
 pub mod chapters;
 pub mod component;
 pub mod config;
+pub mod dispatch;
 pub mod federation;
 pub mod jid;
 pub mod limits;

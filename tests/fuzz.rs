@@ -67,8 +67,8 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("introduction", 5, 20, hostile_trust::introduction),
     ("pdu", 100, 50, hostile_modem::pdu),
     ("modem", 3, 50, hostile_modem::modem),
-    ("upload", 20, 20, hostile_upload::upload),
     ("receipt", 10, 50, hostile_words::receipt),
+    ("upload", 20, 20, hostile_upload::upload),
 ];
 
 #[test]

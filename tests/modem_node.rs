@@ -26,6 +26,7 @@ use support::secret;
 fn node_with(device: &PtyModem) -> Node {
     let mut options = NodeOptions::default();
     options.add_config("sms.via = \"modem\"");
+    options.add_config("sms.countries = \"all\"");
     options.add_config(&format!("sms.modem.device = \"{}\"", device.device().display()));
     options.add_config("sms.modem.delivery_reports = true");
     options.add_config("sms.modem.watch_calls = true");
@@ -153,7 +154,7 @@ impl Powerless {
         fs::create_dir_all(&dir).unwrap();
         let config = format!(
             "domain = \"kontalk.test\"\ndata_dir = \"data\"\n[c2s]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = []\n\
-             [sms]\nvia = \"modem\"\nmodem.device = \"{}\"\n",
+             [web]\nenabled = false\n[sms]\nvia = \"modem\"\nmodem.device = \"{}\"\n",
             device.display()
         );
         fs::write(dir.join("node.toml"), config).unwrap();

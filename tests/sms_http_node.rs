@@ -17,18 +17,27 @@ use person::Person;
 use provider_stub::{Authority, Reply, Stub};
 use support::client::Connect;
 use support::node::{Node, NodeOptions};
+use support::registration::field;
 use support::secret;
-use support::stanzas::Refused;
+use support::stanzas::refusal;
 
 const TAKEN: &str = r#"{"sid":"SM0123456789abcdef0123456789abcdef","status":"queued"}"#;
 
 fn node(stub: &Stub, authority: &Authority) -> Node {
+    node_with(
+        stub,
+        authority,
+        "kind = \"twilio-sms\"\naccount = \"AC0123456789abcdef0123456789abcdef\"\nfrom = \"Kontalk\"\n",
+    )
+}
+
+fn node_with(stub: &Stub, authority: &Authority, kind: &str) -> Node {
     let mut options = NodeOptions::default();
     options.files.push(("ca.pem".into(), authority.pem.clone()));
     options.files.push(("provider.secret".into(), secret("t0p-s3cr3t")));
     options.add_config("sms.via = \"stub\"");
     let lines = format!(
-        "kind = \"twilio-sms\"\naccount = \"AC0123456789abcdef0123456789abcdef\"\nfrom = \"Kontalk\"\nurl = \"{}\"\n\
+        "{kind}url = \"{}\"\n\
          secret_file = \"provider.secret\"\nca_file = \"ca.pem\"\n",
         stub.url()
     );
@@ -54,18 +63,21 @@ fn users_register_by_a_code_that_a_provider_sent() {
     let mut anna = Person::new(1, "+15555215554", how.clone());
 
     // Not taken: the user is told, and may ask again.
-    for reply in [
-        Reply::json(400, r#"{"code":21211,"message":"The 'To' number +15555215554 is not valid."}"#),
-        Reply::json(401, r#"{"code":20003,"message":"Authenticate"}"#),
-    ] {
-        stub.then(reply);
-        let refused = anna.stranger().request_code(&anna.number, false);
-        let Err(Refused { condition, .. }) = refused else { panic!("nothing was sent") };
-        assert_eq!(condition, "not-acceptable");
-        code(&stub, &anna.number.e164);
-    }
+    stub.then(Reply::json(400, r#"{"code":21211,"message":"The 'To' number +15555215554 is not valid."}"#));
+    let refused = anna.stranger().request_code(&anna.number, false);
+    assert_eq!(refused.err(), Some(refusal("not-acceptable", "modify")));
+    code(&stub, &anna.number.e164);
     node.log_says("a code was not sent: the message was not sent: the provider cannot reach this number by SMS");
+    // The operator must do something first: it is not tried again at once for the same country.
+    let carla = Person::new(3, "+4915112345678", how.clone());
+    stub.then(Reply::json(401, r#"{"code":20003,"message":"Authenticate"}"#));
+    for expected in [refusal("not-acceptable", "modify"), refusal("service-unavailable", "wait")] {
+        let refused = carla.stranger().request_code(&carla.number, false);
+        assert_eq!(refused.err(), Some(expected));
+    }
+    code(&stub, &carla.number.e164);
     node.log_says("a code was not sent: the message may not be sent: the provider does not accept user and secret");
+    node.log_says("registration: the route stub may not send to +49 (remedy: ");
 
     // Taken.
     stub.then(Reply::json(201, TAKEN));
@@ -84,6 +96,39 @@ fn users_register_by_a_code_that_a_provider_sent() {
     let files =
         search(&node.data_dir(), &[&anna.number.e164, &bruno.number.e164, "t0p-s3cr3t", "is your Kontalk code"]);
     assert!(files > 2, "only {files} files were searched");
+}
+
+#[test]
+fn users_register_by_a_code_that_a_provider_made() {
+    let authority = Authority::new();
+    let stub = Stub::start(&authority);
+    let kind = "kind = \"twilio-verify\"\nuser = \"SK0123456789abcdef0123456789abcdef\"\n\
+                service = \"VA0123456789abcdef0123456789abcdef\"\n";
+    let node = node_with(&stub, &authority, kind);
+    let anna = Person::new(1, "+15555215554", Connect::to(&node));
+    let verification = |status: &str| {
+        Reply::json(200, format!("{{\"sid\":\"VE0123456789abcdef0123456789abcdef\",\"status\":\"{status}\"}}"))
+    };
+    let started = Reply::json(201, r#"{"sid":"VE0123456789abcdef0123456789abcdef","status":"pending"}"#);
+    stub.then(started);
+    let form = anna.stranger().request_code(&anna.number, false).unwrap();
+    assert_eq!(field(&form, "challenge").as_deref(), Some("pin"));
+    stub.asked_once();
+    // The provider says no, then nothing at all, then yes.
+    stub.then(verification("pending"));
+    let wrong = anna.with_certificate().submit_code(&secret("654321"));
+    assert_eq!(wrong.err(), Some(refusal("bad-request", "modify")));
+    stub.then(Reply::json(500, "{}"));
+    stub.then(Reply::json(500, "{}"));
+    let silent = anna.with_certificate().submit_code(&secret("123456"));
+    assert_eq!(silent.err(), Some(refusal("internal-server-error", "wait")));
+    stub.then(verification("approved"));
+    let certified = anna.with_certificate().submit_code("123456").unwrap();
+    // A client that lost the answer; nobody is asked.
+    assert_eq!(anna.with_certificate().submit_code("123456").unwrap(), certified);
+    let status = String::from_utf8(node.cli(&["sms", "status"]).stdout).unwrap();
+    assert!(status.contains("stub              sent 1, verified 1, failed 0"), "{status}");
+    search(&node.data_dir(), &[&anna.number.e164, "t0p-s3cr3t", "VE0123456789"]);
 }
 
 /// No file below this holds one of these. Gives how many files there are.

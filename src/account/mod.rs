@@ -8,10 +8,15 @@
 //! The room decides; it sends no message (`sms`), certifies no key (`pgp`) and stores nothing (`store`). How the steps go:
 //!
 //! 1. [`Registrar::read`] the iq. For a [`PhoneForm`]: [`Registrar::admit`] it; unless `force`, look whether the account
-//!    exists, and if so answer [`Registrar::conflict`]; then [`Registrar::challenge`] and send the text. Not sent:
+//!    exists, and if so answer [`Registrar::conflict`]; let `dispatch` choose a way, and if there is none answer
+//!    [`Registrar::declined`]; then [`Registrar::challenge`], send, and answer [`Registrar::reply`]. Not sent:
 //!    [`Registrar::send_failed`]. Throttles come before the look, so that asking who exists costs as much as registering.
-//! 2. For a [`CodeForm`]: take address and fingerprint from the key of the client certificate, [`Registrar::check`], certify,
-//!    store, [`Registrar::registered`], and answer with [`Registrar::certified_reply`].
+//! 2. For a [`CodeForm`]: take address and fingerprint from the key of the client certificate, [`Registrar::check`] (and if a
+//!    provider must say, ask it and tell [`Registrar::judged`]), certify, store, [`Registrar::registered`], and answer with
+//!    [`Registrar::certified_reply`].
+//!
+//! What the number does by itself, where that is the proof, is told to [`Registrar::heard`]. Such a proof binds nobody to the
+//! connection that comes for the key, so that connection must come from the network that asked.
 //!
 //! Limits: [`CODE_ATTEMPTS_MAX`] tries in [`CODE_TTL`] for a code, [`CHALLENGES_MAX`] addresses, [`REPLY_REPEATABLE`] for the
 //! answer, and the throttles of [`Rates`]. Codes are kept as keyed hashes and compared in constant time.
@@ -19,6 +24,7 @@
 mod key_form;
 mod parking;
 mod policy;
+mod proof;
 mod refusal;
 mod reply;
 mod request;
@@ -29,18 +35,20 @@ mod throttle;
 pub use key_form::{KeyForm, fetched, parked};
 pub use parking::{PARKED_TTL, Parking, PrivateKey, Token};
 pub use policy::{Brand, Policy, Rate, Rates};
+pub use proof::{Ask, CALLER_DIGITS, Heard, Word};
 pub use refusal::Refusal;
-pub use reply::certified;
+pub use reply::{Shown, certified};
 pub use request::{CodeForm, PhoneForm, Request};
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use crate::jid::BareJid;
-use crate::limits::{BoundedMap, CHALLENGES_MAX, CODE_ATTEMPTS_MAX, CODE_TTL, REPLY_REPEATABLE};
-use crate::phone::{Code, HashKey, KeyedHash, SmsText};
+use crate::limits::{BoundedMap, CHALLENGES_MAX, CODE_ATTEMPTS_MAX, CODE_TTL, REPLY_REPEATABLE, network_of};
+use crate::phone::{Code, HashKey, KeyedHash, PhoneNumber};
 use crate::stanza::{Stanza, StanzaError};
 use crate::xml::Element;
+use proof::{Expected, Typed};
 use throttle::Throttle;
 
 /// The fingerprint of an OpenPGP v4 key. RFC 9580 §5.5.4.2.
@@ -59,19 +67,6 @@ pub struct Registrar {
     sweep_at: Option<Instant>,
 }
 
-/// A challenge that has begun: what to send and what to answer.
-#[derive(Clone, Debug)]
-pub struct Challenge {
-    /// The text message for the number.
-    pub text: SmsText,
-    /// The `<query/>` of the result.
-    pub reply: Element,
-    /// Send it the second way.
-    pub fallback: bool,
-    /// Names this challenge among those of its address.
-    pub serial: u64,
-}
-
 /// What a code is worth.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Verdict {
@@ -79,13 +74,18 @@ pub enum Verdict {
     Accepted,
     /// It was accepted for this key before, and the client has lost the answer: give the same again.
     Repeat,
+    /// The provider that sent the code must say; then [`Registrar::judged`].
+    AskProvider {
+        /// Names the challenge among those of its address.
+        serial: u64,
+    },
     /// No.
     Refused(StanzaError),
 }
 
 #[derive(Debug)]
 struct Challenged {
-    code: KeyedHash,
+    expected: Expected,
     tries_left: u8,
     expires: Instant,
     serial: u64,
@@ -96,7 +96,8 @@ struct Challenged {
 #[derive(Debug)]
 struct Registered {
     by: Fingerprint,
-    code: KeyedHash,
+    /// The code it came with; without one it came with none.
+    code: Option<KeyedHash>,
     until: Instant,
 }
 
@@ -142,46 +143,101 @@ impl Registrar {
         Refusal::NumberInUse.into()
     }
 
-    /// Begins a challenge for an admitted form, in place of an earlier one. With too many at once the oldest is forgotten.
-    pub fn challenge(&mut self, now: Instant, form: &PhoneForm, code: Code) -> Challenge {
-        // Kontalk registration, choice of the provider: a challenge that can be had goes before the fallback.
-        let fallback =
-            form.fallback && self.policy.fallback_sender.is_some() && form.challenge.as_deref() != Some("pin");
+    /// Nothing can be sent to an admitted form's number now. The number keeps its messages.
+    pub fn declined(&mut self, form: &PhoneForm, refusal: Refusal) -> StanzaError {
+        self.throttle.message_not_sent(&self.key, &form.number, false);
+        refusal.into()
+    }
+
+    /// Begins a challenge for an admitted form, in place of an earlier one. With too many at once the oldest is forgotten. Gives
+    /// what names it among those of its address.
+    pub fn challenge(&mut self, now: Instant, form: &PhoneForm, ask: &Ask) -> u64 {
         self.next_serial += 1;
-        let serial = self.next_serial;
         // A new owner's challenge ends the time in which the old one's answer can be had.
         self.registered.remove(&form.address);
-        let hash = code.at_rest(&self.key, form.address.as_str());
-        self.insert(now, form.address.clone(), hash, CODE_ATTEMPTS_MAX, CODE_TTL);
-        Challenge {
-            text: SmsText::verification(&code),
-            reply: reply::challenge(&self.policy, fallback),
-            fallback,
-            serial,
-        }
+        let expected = Expected::of(ask, &self.key, &form.address);
+        self.insert(now, form.address.clone(), expected, CODE_ATTEMPTS_MAX, CODE_TTL);
+        self.next_serial
+    }
+
+    /// The `<query/>` that tells the client what to wait for.
+    pub fn reply(&self, shown: &Shown<'_>) -> Element {
+        reply::challenge(&self.policy, shown)
     }
 
     /// The message of this challenge was certainly not sent: the challenge is forgotten and the number has its message
     /// back, so that the user can try again at once.
     pub fn send_failed(&mut self, form: &PhoneForm, serial: u64) -> StanzaError {
-        if self.challenged.get(&form.address).is_some_and(|challenged| challenged.serial == serial) {
-            self.challenged.remove(&form.address);
-        }
+        self.forget(form, serial);
         self.throttle.message_not_sent(&self.key, &form.number, true);
         Refusal::SmsFailed.into()
     }
 
-    /// Judges a code. `address` and `key` are those of the presented key, whose ownership the connection has proved.
-    pub fn check(&mut self, now: Instant, peer: IpAddr, address: &BareJid, key: &Fingerprint, code: &Code) -> Verdict {
+    /// A message of this challenge may come, but its code cannot be judged: the challenge is forgotten, and the number has no
+    /// message back.
+    pub fn code_lost(&mut self, form: &PhoneForm, serial: u64) -> StanzaError {
+        self.forget(form, serial);
+        Refusal::CodeLost.into()
+    }
+
+    fn forget(&mut self, form: &PhoneForm, serial: u64) {
+        if self.challenged.get(&form.address).is_some_and(|challenged| challenged.serial == serial) {
+            self.challenged.remove(&form.address);
+        }
+    }
+
+    /// Judges a code, or the claim to need none. `address` and `key` are those of the presented key, whose ownership the
+    /// connection has proved.
+    pub fn check(
+        &mut self,
+        now: Instant,
+        peer: IpAddr,
+        address: &BareJid,
+        key: &Fingerprint,
+        code: Option<&Code>,
+    ) -> Verdict {
         if let Err(wait) = self.throttle.guess(now, &self.key, peer) {
             return Verdict::Refused(Refusal::Throttled { wait }.into());
         }
         // Hashed before anything is looked up, so that time does not tell who waits for a code.
-        let code = code.at_rest(&self.key, address.as_str());
-        match self.judge(now, address, key, &code) {
-            Some(verdict) => verdict,
-            None => Verdict::Refused(Refusal::BadCode.into()),
+        let typed = Typed::of(code, &self.key, address);
+        self.judge(now, peer, address, key, &typed).unwrap_or_else(|refusal| Verdict::Refused(refusal.into()))
+    }
+
+    /// The provider said whether the code was right that [`Registrar::check`] could not judge.
+    pub fn judged(&mut self, address: &BareJid, key: &Fingerprint, serial: u64, code: &Code, right: bool) -> Verdict {
+        let refused = Verdict::Refused(Refusal::BadCode.into());
+        let Some(challenged) = self.challenged.get_mut(address) else { return refused };
+        // While the provider was asked, somebody else may have been quicker, or begun anew.
+        if challenged.serial != serial || challenged.verified_by.is_some() {
+            return refused;
         }
+        if right {
+            challenged.expected = Expected::Code(code.at_rest(&self.key, address.as_str()));
+            challenged.verified_by = Some(*key);
+            return Verdict::Accepted;
+        }
+        if challenged.tries_left == 0 {
+            self.challenged.remove(address);
+        }
+        refused
+    }
+
+    /// The provider could not be asked: the try is given back.
+    pub fn not_judged(&mut self, address: &BareJid, serial: u64) -> StanzaError {
+        if let Some(challenged) = self.challenged.get_mut(address).filter(|challenged| challenged.serial == serial) {
+            challenged.tries_left = challenged.tries_left.saturating_add(1).min(CODE_ATTEMPTS_MAX);
+        }
+        Refusal::NotJudged.into()
+    }
+
+    /// The number did something by itself. Says whether it was waited for.
+    pub fn heard(&mut self, now: Instant, number: &PhoneNumber, what: Heard<'_>) -> bool {
+        let Ok(address) = BareJid::new(Some(&number.localpart()), self.policy.domain.domainpart()) else {
+            return false;
+        };
+        let waiting = self.challenged.get_mut(&address).filter(|challenged| now < challenged.expires);
+        waiting.is_some_and(|challenged| challenged.expected.hear(&self.key, &address, what))
     }
 
     /// The accepted key is certified and stored: the code is used up, and the answer repeatable for this key.
@@ -192,7 +248,11 @@ impl Registrar {
         }
         if let Some(challenged) = self.challenged.remove(address) {
             let until = now + REPLY_REPEATABLE;
-            self.registered.insert(address.clone(), Registered { by: *key, code: challenged.code, until });
+            let code = match challenged.expected {
+                Expected::Code(code) | Expected::CallerDigits(code) => Some(code),
+                Expected::Provider | Expected::Incoming { .. } => None,
+            };
+            self.registered.insert(address.clone(), Registered { by: *key, code, until });
             self.sweep_by(until);
         }
     }
@@ -221,37 +281,61 @@ impl Registrar {
         self.sweep_at = next;
     }
 
-    fn insert(&mut self, now: Instant, address: BareJid, code: KeyedHash, tries_left: u8, ttl: Duration) {
+    fn insert(&mut self, now: Instant, address: BareJid, expected: Expected, tries_left: u8, ttl: Duration) {
         let expires = now + ttl;
         let serial = self.next_serial;
-        self.challenged.insert(address, Challenged { code, tries_left, expires, serial, verified_by: None });
+        self.challenged.insert(address, Challenged { expected, tries_left, expires, serial, verified_by: None });
         self.sweep_by(expires);
     }
 
-    fn judge(&mut self, now: Instant, address: &BareJid, key: &Fingerprint, code: &KeyedHash) -> Option<Verdict> {
+    fn judge(
+        &mut self,
+        now: Instant,
+        peer: IpAddr,
+        address: &BareJid,
+        key: &Fingerprint,
+        typed: &Typed,
+    ) -> Result<Verdict, Refusal> {
         let Some(challenged) = self.challenged.get_mut(address) else {
-            let registered = self.registered.get(address)?;
-            let repeat = now < registered.until && registered.by == *key && registered.code == *code;
-            return repeat.then_some(Verdict::Repeat);
+            let registered = self.registered.get(address).ok_or(Refusal::BadCode)?;
+            let same = registered.code == typed.whole || (registered.code == typed.tail && typed.tail.is_some());
+            let repeat = now < registered.until && registered.by == *key && same;
+            return if repeat { Ok(Verdict::Repeat) } else { Err(Refusal::BadCode) };
         };
         if now >= challenged.expires {
             self.challenged.remove(address);
-            return None;
+            return Err(Refusal::BadCode);
         }
-        let right = challenged.code == *code;
+        let right = match &challenged.expected {
+            Expected::Code(code) => typed.whole == Some(*code),
+            Expected::CallerDigits(digits) => typed.tail == Some(*digits),
+            Expected::Provider => false,
+            Expected::Incoming { network, heard, .. } => {
+                if *network != network_of(peer) {
+                    return Err(Refusal::OtherNetwork);
+                }
+                // Nothing was guessed, so no try is lost.
+                if !*heard { return Err(Refusal::NothingHeard) } else { true }
+            }
+        };
         if let Some(by) = challenged.verified_by {
             // One code, one key. The same key again is a client that lost its connection, or a store that failed.
-            return (right && by == *key).then_some(Verdict::Accepted);
+            return if right && by == *key { Ok(Verdict::Accepted) } else { Err(Refusal::BadCode) };
         }
         if right {
             challenged.verified_by = Some(*key);
-            return Some(Verdict::Accepted);
+            return Ok(Verdict::Accepted);
         }
+        let none_was_left = challenged.tries_left == 0;
         challenged.tries_left = challenged.tries_left.saturating_sub(1);
-        if challenged.tries_left == 0 {
+        // A try counts before the provider is asked: many at once are many tries.
+        if challenged.expected == Expected::Provider && typed.whole.is_some() && !none_was_left {
+            return Ok(Verdict::AskProvider { serial: challenged.serial });
+        }
+        if challenged.tries_left == 0 && challenged.expected != Expected::Provider {
             self.challenged.remove(address);
         }
-        None
+        Err(Refusal::BadCode)
     }
 
     fn sweep_by(&mut self, when: Instant) {

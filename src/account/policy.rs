@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use crate::jid::BareJid;
+use crate::phone::ChallengeKind;
 
 /// How this node registers telephone numbers.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -16,8 +17,8 @@ pub struct Policy {
     /// Who the text message comes from, as the client shows it: a number or a name. The client refuses an answer without it,
     /// so the domain stands in when this is empty.
     pub sender: String,
-    /// The same for the second way to send messages; `None` if there is no second way.
-    pub fallback_sender: Option<String>,
+    /// The ways in which numbers can prove themselves here, the usual one first.
+    pub challenges: Vec<ChallengeKind>,
     /// Whose logo the client shows while the user waits for the code.
     pub brand: Brand,
     /// How often is too often.
@@ -32,7 +33,7 @@ impl Policy {
             domain,
             enabled: true,
             terms_url: None,
-            fallback_sender: None,
+            challenges: vec![ChallengeKind::Text],
             brand: Brand::default(),
             rates: Rates::default(),
         }
@@ -43,12 +44,10 @@ impl Policy {
         self.terms_url.as_deref().map(str::trim).filter(|url| !url.is_empty())
     }
 
-    /// What the `from` of the answer says; never empty.
-    pub(super) fn sender(&self, fallback: bool) -> &str {
-        let own = Some(self.sender.as_str());
-        let other = self.fallback_sender.as_deref().filter(|_| fallback);
-        let named = other.into_iter().chain(own).map(str::trim).find(|sender| !sender.is_empty());
-        named.unwrap_or_else(|| self.domain.as_str())
+    /// What the `from` of the answer says where nothing else is said; never empty.
+    pub(super) fn sender(&self) -> &str {
+        let own = self.sender.trim();
+        if own.is_empty() { self.domain.as_str() } else { own }
     }
 }
 
@@ -96,8 +95,6 @@ pub struct Rates {
     /// five tries for each code and `number_long_run`, a number's code is guessed with a chance of 1 in 12,500 on the first
     /// day and 1 in 33,000 on later ones, however many networks join in.
     pub guess: Rate,
-    /// Messages in 24 hours, whoever they are for: what a prepaid card or a provider's bill stands. 0 sends none.
-    pub per_day: u32,
 }
 
 impl Default for Rates {
@@ -109,7 +106,6 @@ impl Default for Rates {
             network: every(10, 60),
             block: every(60, 10),
             guess: every(15, 20),
-            per_day: 2000,
         }
     }
 }
@@ -120,20 +116,9 @@ mod tests {
 
     #[test]
     fn the_sender_is_never_empty() {
-        let policy = |own: &str, fallback: Option<&str>| Policy {
-            sender: own.to_owned(),
-            fallback_sender: fallback.map(str::to_owned),
-            ..Policy::new("example.org".parse().unwrap())
-        };
-        for (own, fallback, sender, fallback_sender) in [
-            ("+12025550123", None, "+12025550123", "+12025550123"),
-            ("+12025550123", Some("Kontalk"), "+12025550123", "Kontalk"),
-            ("+12025550123", Some(" "), "+12025550123", "+12025550123"),
-            ("", Some("Kontalk"), "example.org", "Kontalk"),
-            (" ", None, "example.org", "example.org"),
-        ] {
-            let policy = policy(own, fallback);
-            assert_eq!((policy.sender(false), policy.sender(true)), (sender, fallback_sender));
+        for (own, sender) in [("+12025550123", "+12025550123"), ("", "example.org"), (" ", "example.org")] {
+            let policy = Policy { sender: own.to_owned(), ..Policy::new("example.org".parse().unwrap()) };
+            assert_eq!(policy.sender(), sender);
         }
     }
 }

@@ -29,6 +29,33 @@ pub enum Refusal {
     },
     /// The text message was not sent.
     SmsFailed,
+    /// The operator serves other countries than the number's, or has no way to reach it.
+    CountryNotServed,
+    /// A message may come whose code nobody can judge.
+    CodeLost,
+    /// Codes to numbers that begin alike are stopped for a while; how long.
+    PrefixPaused {
+        /// The wait.
+        wait: Duration,
+    },
+    /// The codes that the operator allows for a day are used up; how long until the next day.
+    BudgetSpent {
+        /// The wait.
+        wait: Duration,
+    },
+    /// No way to send works at present; how long until one is tried again.
+    NoRoute {
+        /// The wait.
+        wait: Duration,
+    },
+    /// Too many messages are on their way at once.
+    Busy,
+    /// The call or the message that the number was to send has not come yet.
+    NothingHeard,
+    /// The provider that sent the code does not say whether it is right.
+    NotJudged,
+    /// The key comes from another network than the one that asked for the challenge.
+    OtherNetwork,
     /// The revocation of the old key does not fit the account.
     RevocationWrong,
     /// The token names no parked key, or the client may not do this.
@@ -72,11 +99,47 @@ impl Refusal {
                 (StanzaCondition::Conflict, ErrorType::Modify, "There is an account for this number already.")
             }
             Refusal::Throttled { wait } => {
-                // Any other type than wait reads "this server does not support registration" on the client's screen.
-                return StanzaError::new(StanzaCondition::ServiceUnavailable)
-                    .of_type(ErrorType::Wait)
-                    .text(format!("Too many attempts. Try again in {}.", in_words(wait)));
+                return later(format!("Too many attempts. Try again in {}.", in_words(wait)));
             }
+            Refusal::CodeLost => (
+                StanzaCondition::NotAcceptable,
+                ErrorType::Modify,
+                "It is not known whether the text message was sent. If one comes its code is not good: ask for another.",
+            ),
+            Refusal::CountryNotServed => (
+                StanzaCondition::NotAcceptable,
+                ErrorType::Modify,
+                "This server sends no codes to numbers of this country. Choose another server.",
+            ),
+            Refusal::PrefixPaused { wait } => {
+                return later(format!(
+                    "Too many codes were asked for by numbers that begin like this one and not used. Try again in {}.",
+                    in_words(wait)
+                ));
+            }
+            Refusal::BudgetSpent { wait } => {
+                return later(format!("This server has sent all its codes of today. Try again in {}.", in_words(wait)));
+            }
+            Refusal::NoRoute { wait } => {
+                return later(format!("This server cannot send codes at present. Try again in {}.", in_words(wait)));
+            }
+            Refusal::Busy => return later("Many people register at this moment. Try again in a minute.".to_owned()),
+            Refusal::NothingHeard => (
+                StanzaCondition::BadRequest,
+                ErrorType::Modify,
+                "Nothing has come from this telephone number yet. Try again in a moment.",
+            ),
+            // Kontalk registration, set: code: a provider that cannot be reached.
+            Refusal::NotJudged => (
+                StanzaCondition::InternalServerError,
+                ErrorType::Wait,
+                "Whether the code is right cannot be found out at present. Try again in a minute.",
+            ),
+            Refusal::OtherNetwork => (
+                StanzaCondition::BadRequest,
+                ErrorType::Modify,
+                "This must be done over the same network connection as the beginning. Begin again.",
+            ),
             Refusal::SmsFailed => (
                 StanzaCondition::NotAcceptable,
                 ErrorType::Modify,
@@ -105,6 +168,11 @@ impl From<Refusal> for StanzaError {
     fn from(refusal: Refusal) -> StanzaError {
         refusal.to_error()
     }
+}
+
+/// Any other type than wait reads "this server does not support registration" on the client's screen.
+fn later(text: String) -> StanzaError {
+    StanzaError::new(StanzaCondition::ServiceUnavailable).of_type(ErrorType::Wait).text(text)
 }
 
 /// A wait as people say it, rounded up.
@@ -136,6 +204,15 @@ mod tests {
             (Refusal::NumberInUse, "conflict", "modify"),
             (Refusal::Throttled { wait }, "service-unavailable", "wait"),
             (Refusal::SmsFailed, "not-acceptable", "modify"),
+            (Refusal::CodeLost, "not-acceptable", "modify"),
+            (Refusal::CountryNotServed, "not-acceptable", "modify"),
+            (Refusal::PrefixPaused { wait }, "service-unavailable", "wait"),
+            (Refusal::BudgetSpent { wait }, "service-unavailable", "wait"),
+            (Refusal::NoRoute { wait }, "service-unavailable", "wait"),
+            (Refusal::Busy, "service-unavailable", "wait"),
+            (Refusal::NothingHeard, "bad-request", "modify"),
+            (Refusal::NotJudged, "internal-server-error", "wait"),
+            (Refusal::OtherNetwork, "bad-request", "modify"),
             (Refusal::RevocationWrong, "forbidden", "auth"),
             (Refusal::NotAuthorized, "not-authorized", "auth"),
             (Refusal::NotServed, "feature-not-implemented", "cancel"),

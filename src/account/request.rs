@@ -37,13 +37,15 @@ pub struct PhoneForm {
     pub fallback: bool,
     /// The kind of challenge the client prefers; an unknown one is no error.
     pub challenge: Option<String>,
+    /// The language that the client speaks, a tag as of RFC 5646.
+    pub language: Option<String>,
 }
 
 /// The code step's form.
 #[derive(Clone, Debug)]
 pub struct CodeForm {
-    /// What the user typed in.
-    pub code: Code,
+    /// What the user typed in; nothing where he rang or texted us.
+    pub code: Option<Code>,
 }
 
 /// Reads a request. The order of decision is the protocol's: by authentication first, then by the fields that are there.
@@ -56,7 +58,7 @@ pub(super) fn read_request(policy: &Policy, iq: &Stanza, authenticated: bool) ->
     match iq.kind() {
         Kind::Iq(IqType::Get) => Ok(read_get(query)),
         Kind::Iq(IqType::Set) if authenticated => Ok(read_authenticated(query)),
-        Kind::Iq(IqType::Set) => read_set(policy, query),
+        Kind::Iq(IqType::Set) => read_set(policy, query, iq.element().lang()),
         _ => Err(Refusal::NothingKnown),
     }
 }
@@ -78,7 +80,7 @@ fn read_authenticated(query: &Element) -> Request {
     Request::Unsupported(if known { Refusal::NotServed } else { Refusal::NothingKnown }.into())
 }
 
-fn read_set(policy: &Policy, query: &Element) -> Result<Request, Refusal> {
+fn read_set(policy: &Policy, query: &Element, language: Option<&str>) -> Result<Request, Refusal> {
     let form = Form::of(query);
     if let Some(phone) = form.value("phone") {
         // Terms first, then the number: Kontalk registration, order of processing.
@@ -94,11 +96,17 @@ fn read_set(policy: &Policy, query: &Element) -> Result<Request, Refusal> {
             force: form.is_true("force"),
             fallback: form.is_true("fallback"),
             challenge: form.value("challenge"),
+            language: language.map(str::to_owned),
         }));
     }
-    // A form without code would be that of a caller-id challenge, which we never start.
-    let code = form.value("code").ok_or(Refusal::NothingKnown)?;
-    Ok(Request::Code(CodeForm { code: Code::parse(&code).ok_or(Refusal::BadCode)? }))
+    match form.value("code") {
+        Some(code) => Ok(Request::Code(CodeForm { code: Some(Code::typed(&code).ok_or(Refusal::BadCode)?) })),
+        // Kontalk registration: where the user rings, the code form comes without a code; only its type then says what it is.
+        None if form.value("FORM_TYPE").as_deref() == Some(ns::KONTALK_REGISTER_CODE) => {
+            Ok(Request::Code(CodeForm { code: None }))
+        }
+        None => Err(Refusal::NothingKnown),
+    }
 }
 
 /// The fields of a data form, whatever its type and theirs. XEP-0004 §3.2.

@@ -15,7 +15,6 @@ pub(super) struct Throttle {
     network: Buckets<KeyedHash>,
     block: Buckets<KeyedHash>,
     guess: Buckets<KeyedHash>,
-    day: Day,
 }
 
 impl Throttle {
@@ -26,7 +25,6 @@ impl Throttle {
             network: buckets(rates.network),
             block: buckets(rates.block),
             guess: buckets(rates.guess),
-            day: Day::new(rates.per_day),
         }
     }
 
@@ -45,7 +43,6 @@ impl Throttle {
             self.number.check(now, &number),
             self.number_long_run.check(now, &number),
             self.block.check(now, &block),
-            self.day.check(now),
         ];
         // The longest wait of all: who comes back after it shall not meet the next one.
         if let Some(wait) = answers.into_iter().filter_map(Result::err).max() {
@@ -55,11 +52,10 @@ impl Throttle {
         self.number.take(now, &number)?;
         self.number_long_run.take(now, &number)?;
         self.block.take(now, &block)?;
-        self.day.take(now);
         Ok(())
     }
 
-    /// No message went out after all: the number and the day have theirs back. The network and the block have not, since
+    /// No message went out after all: the number has its own back. The network and the block have not, since
     /// answers without a message tell who has an account. If there was a challenge, the long run has not either: its code
     /// could be guessed, and while the modem is dead guesses would have no bound.
     pub(super) fn message_not_sent(&mut self, key: &HashKey, number: &PhoneNumber, challenged: bool) {
@@ -68,7 +64,6 @@ impl Throttle {
         if !challenged {
             self.number_long_run.give_back(&number);
         }
-        self.day.sent = self.day.sent.saturating_sub(1);
     }
 
     /// May a code be tried from this address?
@@ -79,47 +74,6 @@ impl Throttle {
     #[cfg(test)]
     pub(super) fn entries(&self) -> [usize; 5] {
         [&self.number, &self.number_long_run, &self.network, &self.block, &self.guess].map(Buckets::len)
-    }
-}
-
-/// The spend cap: a count that starts anew 24 hours after its first message. A bucket would let twice the number through on
-/// its first day.
-#[derive(Debug)]
-struct Day {
-    sent_max: u32,
-    sent: u32,
-    began: Option<Instant>,
-    warned: bool,
-}
-
-impl Day {
-    fn new(sent_max: u32) -> Day {
-        Day { sent_max, sent: 0, began: None, warned: false }
-    }
-
-    fn check(&mut self, now: Instant) -> Result<(), Duration> {
-        let Some(began) = self.began else { return if self.sent_max == 0 { Err(DAY) } else { Ok(()) } };
-        match DAY.checked_sub(now.saturating_duration_since(began)) {
-            None | Some(Duration::ZERO) => {
-                *self = Day::new(self.sent_max);
-                Ok(())
-            }
-            Some(wait) if self.sent >= self.sent_max => Err(wait),
-            Some(_) => Ok(()),
-        }
-    }
-
-    fn take(&mut self, now: Instant) {
-        self.began.get_or_insert(now);
-        self.sent = self.sent.saturating_add(1);
-        if self.sent >= self.sent_max && !self.warned {
-            self.warned = true;
-            log::warn!(
-                "registration: the limit of {} codes in 24 hours is reached, newcomers must wait (remedy: raise the daily \
-                 limit if these are honest users)",
-                self.sent_max
-            );
-        }
     }
 }
 
@@ -142,7 +96,6 @@ fn block_key(key: &HashKey, number: &PhoneNumber) -> KeyedHash {
     key.hash("block", &[number.block(BLOCK_DIGITS).digits().as_bytes()])
 }
 
-const DAY: Duration = Duration::from_secs(24 * 3600);
 /// The last digits that do not count for a block.
 const BLOCK_DIGITS: usize = 4;
 /// A longer one would let no clock's arithmetic end well.

@@ -4,6 +4,7 @@ mod account;
 mod key;
 mod modem;
 mod serve;
+mod sms;
 mod status;
 mod trust;
 
@@ -47,6 +48,7 @@ enum Subcommand {
     Key(key::Key),
     Trust(trust::Trust),
     Modem(modem::Modem),
+    Sms(sms::Sms),
     Version(Version),
 }
 
@@ -85,6 +87,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Key(key)) => key::run(&key),
         Some(Subcommand::Trust(trust)) => trust::run(trust),
         Some(Subcommand::Modem(modem)) => modem::run(modem),
+        Some(Subcommand::Sms(sms)) => sms::run(sms),
         Some(Subcommand::Version(_)) => version(),
     }
 }

@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::FromArgs;
-use kontalk_node::config::{self, Config, SmsVia};
+use kontalk_node::config::{self, Config, TERMINAL};
 use kontalk_node::node;
 use log::LevelFilter;
 use simple_logger::SimpleLogger;
@@ -57,9 +57,9 @@ pub(super) fn run(arguments: &Serve) -> ExitCode {
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
-    if !config.trial && config.sms.via == SmsVia::Terminal {
+    if !config.trial && config.sms.routes.iter().all(|route| route.name == TERMINAL) {
         log::warn!(
-            "codes are printed here instead of being sent: nobody else can register (remedy: choose another sms.via)"
+            "codes are printed here instead of being sent: nobody else can register (remedy: choose another sms.via or sms.routes)"
         );
     }
     match node::run(&config, &mut std::io::stdout()) {

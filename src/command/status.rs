@@ -4,6 +4,7 @@ use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::FromArgs;
+use kontalk_node::config::MODEM;
 use kontalk_node::node::control::{self, Reply, Request};
 
 use super::{REFUSED, ask_node, data_dir, out};
@@ -54,7 +55,12 @@ pub(super) fn run(arguments: &Status) -> ExitCode {
 fn in_words(status: &control::Status) -> String {
     let modem = status.modem.as_ref().and_then(|modem| modem.trouble());
     let verdict = if let Some(trouble) = modem.filter(|_| !status.store_broken) {
-        &format!("No codes can be sent: {trouble}")
+        let others = status.sms.routes.iter().any(|route| !route.name.starts_with(MODEM));
+        &if others {
+            format!("The modem sends no codes, only other ways do: {trouble}")
+        } else {
+            format!("No codes can be sent: {trouble}")
+        }
     } else if status.store_broken {
         "The store has failed: nothing is kept any more (remedy: see the log, then restart the node)."
     } else if status.damaged_records > 0 {
@@ -73,7 +79,8 @@ fn in_words(status: &control::Status) -> String {
          sessions          {}\n\
          accounts          {}\n\
          waiting messages  {}\n\
-         store             {:.1} MiB{modem}",
+         store             {:.1} MiB{modem}\n\
+         {}",
         status.domain,
         status.key,
         status.version,
@@ -81,7 +88,8 @@ fn in_words(status: &control::Status) -> String {
         status.sessions,
         status.accounts,
         status.offline_messages,
-        status.store_bytes as f64 / 1_048_576.0
+        status.store_bytes as f64 / 1_048_576.0,
+        super::sms::in_words(&status.sms)
     )
 }
 

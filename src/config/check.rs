@@ -14,7 +14,8 @@ use super::document::{Document, Found, Key};
 use super::modem::modem;
 use super::problem::Problem;
 use super::providers::providers;
-use super::{C2s, Components, Config, KontalkPush, Limits, Registration, Sms, SmsVia, Throttle, TlsFiles, Trust, web};
+use super::sms::sms;
+use super::{C2s, Components, Config, KontalkPush, Limits, Registration, Throttle, TlsFiles, Trust, web};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -324,25 +325,6 @@ fn url(document: &mut Document<'_>, path: &str) -> Option<String> {
     }
 }
 
-fn sms(document: &mut Document<'_>, sms: &mut Sms) {
-    if let Some(found) = document.text("sms.via") {
-        let provider = sms.http.iter().find(|provider| provider.name == found.value);
-        match (found.value.as_str(), provider) {
-            ("terminal", _) => sms.via = SmsVia::Terminal,
-            ("modem", _) => sms.via = SmsVia::Modem,
-            (_, Some(provider)) if provider.kind.makes_codes() => {
-                document.object(&found, "that provider makes codes itself and takes none", "another one");
-            }
-            (name, Some(_)) => sms.via = SmsVia::Provider(name.to_owned()),
-            (_, None) => document.object(
-                &found,
-                "there is no such way to send",
-                "\"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes",
-            ),
-        }
-    }
-}
-
 fn limits(document: &mut Document<'_>, limits: &mut Limits) {
     if let Some(found) = document.number("limits.offline_messages_max", 0..=1_000_000) {
         limits.offline_messages_max = to_usize(found.value);
@@ -499,6 +481,11 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "registration.codes_per_day_max", example: "2000" },
     Key { path: "registration.expiry_days", example: "30" },
     Key { path: "sms.via", example: "\"terminal\"" },
+    Key { path: "sms.routes", example: "[\"terminal\"]" },
+    Key { path: "sms.own_number", example: "\"+12025550123\"" },
+    Key { path: "sms.countries", example: "[\"+49\", \"+43\"]" },
+    Key { path: "sms.prefix_codes_per_day_max", example: "20" },
+    Key { path: "sms.app_hash", example: "\"FA+9qCX9VSu\"" },
     Key { path: "trust.addresses", example: "[\"node.example.org:5269\"]" },
     Key { path: "trust.pages", example: "[\"https://example.org\"]" },
     Key { path: "trust.visitors_max", example: "500" },

@@ -12,6 +12,7 @@ mod modem;
 mod problem;
 mod providers;
 mod s2s;
+mod sms;
 #[cfg(test)]
 mod tests;
 mod web;
@@ -26,6 +27,7 @@ use log::LevelFilter;
 
 use crate::jid::BareJid;
 use crate::limits;
+use crate::phone::{AppHash, Area, ChallengeKind, PhoneNumber};
 use crate::sms::http;
 use crate::trust::Endpoint;
 
@@ -156,10 +158,18 @@ impl Config {
                 per_number: Throttle { burst: 3, refill: Duration::from_secs(600) },
                 per_address: Throttle { burst: 10, refill: Duration::from_secs(60) },
                 per_prefix: Throttle { burst: 60, refill: Duration::from_secs(10) },
-                codes_per_day_max: 2000,
+                codes_per_day_max: limits::CODES_PER_DAY_MAX,
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
-            sms: Sms { via: SmsVia::Terminal, modem: Modem::default(), http: Vec::new() },
+            sms: Sms {
+                routes: vec![SmsRoute::new(TERMINAL)],
+                own_number: None,
+                countries: SmsCountries::Home,
+                prefix_codes_per_day_max: limits::PREFIX_CODES_PER_DAY_MAX,
+                app_hash: None,
+                modem: Modem::default(),
+                http: Vec::new(),
+            },
             trust: Trust::default(),
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
@@ -286,23 +296,53 @@ pub struct Throttle {
 /// How codes are sent.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Sms {
-    /// `sms.via`
-    pub via: SmsVia,
+    /// `sms.routes`, or the one way that `sms.via` names: in the order in which they are tried; never empty.
+    pub routes: Vec<SmsRoute>,
+    /// `sms.own_number`: the number of the node's SIM, where the node may tell it.
+    pub own_number: Option<PhoneNumber>,
+    /// `sms.countries`: whose numbers are served.
+    pub countries: SmsCountries,
+    /// `sms.prefix_codes_per_day_max`: codes in a day to ten thousand numbers that differ in their last four digits.
+    pub prefix_codes_per_day_max: u32,
+    /// `sms.app_hash`: the app that may read the message.
+    pub app_hash: Option<AppHash>,
     /// `[sms.modem]`
     pub modem: Modem,
     /// `[sms.http.NAME]`: providers over HTTP, in the order of the file.
     pub http: Vec<http::Settings>,
 }
 
-/// A way to send codes.
+/// A line of `sms.routes`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum SmsVia {
-    /// Printed on the node's terminal, sent to nobody: for trials.
-    Terminal,
-    /// A modem at this machine, [`Sms::modem`].
-    Modem,
-    /// By the provider of this name; it is in [`Sms::http`] and takes messages.
-    Provider(String),
+pub struct SmsRoute {
+    /// The way, such as `terminal`.
+    pub name: String,
+    /// `challenge=`: how numbers prove themselves by it.
+    pub kind: ChallengeKind,
+    /// The only numbers it is for; empty: all.
+    pub areas: Vec<Area>,
+    /// `max=`: codes in a day.
+    pub day_max: Option<u32>,
+    /// `sender=`: whom the message comes from, where it is not `registration.sender`.
+    pub sender: Option<String>,
+}
+
+impl SmsRoute {
+    /// A way by text message for all numbers.
+    pub fn new(name: &str) -> SmsRoute {
+        SmsRoute { name: name.to_owned(), kind: ChallengeKind::Text, areas: Vec::new(), day_max: None, sender: None }
+    }
+}
+
+/// Whose numbers are served.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum SmsCountries {
+    /// Those of the SIM's country; everybody's where that is not known.
+    Home,
+    /// Everybody's.
+    All,
+    /// Those that begin so.
+    These(Vec<Area>),
 }
 
 /// Other nodes, and their users who visit.
@@ -385,6 +425,10 @@ fn read_text(path: &Path) -> io::Result<String> {
     if count as u64 == FILE_BYTES_MAX { Err(io::Error::other("it is too large")) } else { Ok(text) }
 }
 
+/// The way that prints codes on the node's terminal and sends nothing: for trials.
+pub const TERMINAL: &str = "terminal";
+/// The way by a modem at this machine, [`Sms::modem`].
+pub const MODEM: &str = "modem";
 /// RFC 6120 §14.7.
 const C2S_PORT: u16 = 5222;
 /// The port in custom for XEP-0368.

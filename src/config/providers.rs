@@ -260,7 +260,8 @@ fn kinds() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Problem, SAMPLE, Sms, SmsVia, parse};
+    use crate::config::{Config, Problem, SAMPLE, parse};
+    use crate::phone::ChallengeKind;
 
     /// A directory with a secret in it.
     struct Secrets(PathBuf);
@@ -305,8 +306,8 @@ mod tests {
         let text = text.replace("/etc/kontalk-node/gateway-ca.pem", "ca.pem");
         let config = secrets.parsed(&format!("sms.via = \"other\"\n{text}")).unwrap();
         assert_eq!(config.warnings, []);
-        let Sms { via, http, .. } = config.sms;
-        assert_eq!(via, SmsVia::Provider("other".into()));
+        let (routes, http) = (config.sms.routes, config.sms.http);
+        assert_eq!((routes.len(), routes[0].name.as_str(), routes[0].kind), (1, "other", ChallengeKind::Text));
         let names: Vec<_> = http.iter().map(|settings| settings.name.as_str()).collect();
         assert_eq!(names, ["vonage", "twilio", "vonage-verify", "twilio-verify", "phone", "other"]);
         let kinds: Vec<_> = http.iter().map(|settings| std::mem::discriminant(&settings.kind)).collect();
@@ -394,15 +395,23 @@ mod tests {
     }
 
     #[test]
-    fn codes_go_out_by_a_provider_that_takes_them() {
+    fn codes_go_out_by_providers_and_are_made_by_some() {
         let secrets = Secrets::new("via");
         let verify = "[sms.http.v]\nkind = \"vonage-verify\"\nuser = \"a\"\nsecret_file = \"s\"\nbrand = \"B\"\n";
-        for (via, expected) in [
-            ("v", ":2: sms.via = \"v\": that provider makes codes itself and takes none"),
-            ("w", ":2: sms.via = \"w\": there is no such way to send"),
+        for (sms, expected) in [
+            ("via = \"w\"", ":2: sms.via = \"w\": there is no such way to send"),
+            ("routes = \"w\"", ":2: sms.routes = \"w\": there is no such way to send"),
+            (
+                "routes = \"v challenge=callerid\"",
+                ":2: sms.routes = \"v challenge=callerid\": challenge=callerid: this way",
+            ),
         ] {
-            let said = secrets.said(&format!("sms.via = \"{via}\"\n{verify}"));
+            let said = secrets.said(&format!("sms.{sms}\n{verify}"));
             assert!(said.len() == 1 && said[0].starts_with(expected), "{said:#?}");
+        }
+        for sms in ["via = \"v\"", "routes = \"v +49 challenge=pin\""] {
+            let routes = secrets.parsed(&format!("sms.{sms}\n{verify}")).unwrap().sms.routes;
+            assert_eq!((routes.len(), routes[0].kind), (1, ChallengeKind::Provider));
         }
         fs::set_permissions(secrets.0.join("s"), fs::Permissions::from_mode(0o644)).unwrap();
         let warnings = secrets.parsed(verify).unwrap().warnings;

@@ -52,6 +52,18 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("registration.number_burst = -3", "registration.number_burst = -3: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.codes_per_day_max = 99999999999999999999", "registration.codes_per_day_max = 99999999999999999999: out of range (remedy: a number from 1 to 1000000)".to_owned()),
         ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes)".to_owned()),
+        ("sms.routes = [\"pigeon +49\"]", "sms.routes = \"pigeon +49\": there is no such way to send (remedy: \"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes)".to_owned()),
+        ("sms.routes = [\"terminal 49\"]", "sms.routes = \"terminal 49\": 49: not the beginning of numbers (remedy: e.g. +49 for Germany, +1212 for New York)".to_owned()),
+        ("sms.routes = [\"terminal max=0\"]", "sms.routes = \"terminal max=0\": max=0: not a number of codes in a day (remedy: e.g. max=200)".to_owned()),
+        ("sms.routes = [\"terminal challenge=x\"]", "sms.routes = \"terminal challenge=x\": challenge=x: there is no such challenge (remedy: pin, missedcall, callerid or word)".to_owned()),
+        ("sms.routes = [\"terminal challenge=word\"]", "sms.routes = \"terminal challenge=word\": challenge=word: this way cannot do that (remedy: challenge=pin, or another way)".to_owned()),
+        ("sms.routes = [\"terminal speed=9\"]", "sms.routes = \"terminal speed=9\": speed=9: nothing of this kind can be said of a route (remedy: max=, challenge= or sender=)".to_owned()),
+        ("sms.routes = [\"terminal\", \"terminal +49\"]", "sms.routes = \"terminal +49\": named twice (remedy: a way and a challenge once, with all that is said of it)".to_owned()),
+        ("sms.routes = [\"modem challenge=word\"]", "sms.routes = \"modem challenge=word\": the node's own number must be known for this challenge (remedy: sms.own_number = \"+…\", the number of the SIM)".to_owned()),
+        ("sms.own_number = \"0151\"", "sms.own_number = \"0151\": the number must begin with + and the country code (remedy: e.g. \"+12025550123\")".to_owned()),
+        ("sms.countries = []", "sms.countries = []: nobody could register (remedy: \"home\", \"all\", or e.g. [\"+49\", \"+43\"])".to_owned()),
+        ("sms.countries = [\"DE\"]", "sms.countries = \"DE\": not the beginning of numbers (remedy: e.g. \"+49\" for Germany; or \"home\" or \"all\" alone)".to_owned()),
+        ("sms.app_hash = \"x\"", "sms.app_hash = \"x\": no app hash (remedy: the 11 characters that the app's SMS Retriever expects)".to_owned()),
         ("sms.modem.device = \"ttyUSB0\"", "sms.modem.device = \"ttyUSB0\": no serial port (remedy: \"auto\", or a path such as \"/dev/kontalk-modem\")".to_owned()),
         ("sms.modem.pin_file = \"/nowhere/pin\"", "sms.modem.pin_file = \"/nowhere/pin\": cannot be read: No such file or directory (os error 2) (remedy: it must exist, and the user kontalk-node be allowed to read it)".to_owned()),
         ("sms.modem.service_centre = \"0171\"", "sms.modem.service_centre = \"0171\": no number in international form (remedy: e.g. \"+491710760000\")".to_owned()),
@@ -155,7 +167,11 @@ fn values_arrive_where_they_belong() {
         c2s = { listen = ["127.0.0.1:0"], listen_tls = ["127.0.0.1:0"] }
         log.level = "trace"
         [sms]
-        via = "modem"
+        routes = ["modem +49 +4312 max=30 sender=Kontalk", "modem challenge=callerid", "terminal"]
+        countries = ["+49", "+43"]
+        own_number = "+49 151 12345678"
+        app_hash = "FA+9qCX9VSu"
+        prefix_codes_per_day_max = 7
         modem.device = "/dev/ttyS0"
         modem.country = 39
         modem.power_cycle_command = ["relay", "off", "on"]
@@ -213,11 +229,18 @@ fn values_arrive_where_they_belong() {
     };
     assert_eq!(s2s.hosts, [host("192.0.2.7:5269", false), host("[2001:db8::1]:5270", true)]);
     assert_eq!(s2s.dns, ["[::1]:53".parse().unwrap()]);
+    let (sms, area) = (&config.sms, |text| Area::parse(text).unwrap());
+    let route = SmsRoute { areas: vec![area("+49"), area("+4312")], day_max: Some(30), ..SmsRoute::new("modem") };
+    let call = SmsRoute { kind: ChallengeKind::CallerId, ..SmsRoute::new("modem") };
+    let text = SmsRoute { sender: Some("Kontalk".to_owned()), ..route };
+    assert_eq!(sms.routes, [text, call, SmsRoute::new("terminal")]);
+    assert_eq!(sms.countries, SmsCountries::These(vec![area("+49"), area("+43")]));
+    assert_eq!(sms.own_number.as_ref().unwrap().country_code(), 49);
+    assert_eq!((sms.app_hash.as_ref().unwrap().as_str(), sms.prefix_codes_per_day_max), ("FA+9qCX9VSu", 7));
     assert_eq!(config.limits.offline_messages_max, 0);
     assert_eq!(config.limits.offline_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(config.limits.resume, Duration::from_secs(60));
     assert_eq!((config.limits.unauthenticated_max, config.limits.unauthenticated_per_address_max), (16, 16));
-    assert_eq!(config.sms.via, SmsVia::Modem);
     let modem = &config.sms.modem;
     assert_eq!((modem.device.as_deref(), modem.country), (Some(Path::new("/dev/ttyS0")), Some(39)));
     assert_eq!(modem.power_cycle_command.as_deref().map(<[String]>::len), Some(3));
@@ -235,6 +258,8 @@ fn the_defaults_are_a_whole_node_and_the_trial_keeps_to_loopback() {
     assert!(!config.trial);
     assert_eq!(config.c2s.listen, ["[::]:5222".parse().unwrap()]);
     assert_eq!(config.registration.sender, "a.example");
+    assert_eq!(config.sms.routes, [SmsRoute::new("terminal")]);
+    assert_eq!(parsed("domain = \"a.example\"\nsms.via = \"modem\"").unwrap().sms.routes, [SmsRoute::new("modem")]);
     let trial = Config::trial();
     assert!(trial.trial && trial.registration.enabled);
     assert_eq!(trial.domain.as_str(), "localhost");
@@ -299,6 +324,8 @@ fn the_sample_shows_the_defaults() {
             "brand_",
             "contact",
             "admins",
+            "own_number",
+            "app_hash",
             "addresses",
             "pages",
             "url",

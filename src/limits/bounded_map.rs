@@ -52,6 +52,11 @@ impl<K: Hash + Eq + Clone, V> BoundedMap<K, V> {
         self.map.is_empty()
     }
 
+    /// All entries, in no order.
+    pub fn iter(&self) -> impl Iterator<Item = (&K, &V)> {
+        self.map.iter().map(|(key, (_, value))| (key, value))
+    }
+
     /// Removes what `keep` says no to.
     pub fn retain(&mut self, mut keep: impl FnMut(&K, &mut V) -> bool) {
         self.map.retain(|key, (_, value)| keep(key, value));

@@ -263,6 +263,19 @@ pub const CODE_ATTEMPTS_MAX: u8 = 5;
 pub const CHALLENGES_MAX: usize = 4096;
 /// How long the answer to a code stays repeatable for the same key, should the client have lost it.
 pub const REPLY_REPEATABLE: Duration = Duration::from_secs(10 * 60);
+/// Codes sent in 24 hours, unless the configuration says otherwise: what a prepaid card or a provider's bill stands.
+pub const CODES_PER_DAY_MAX: u32 = 2000;
+/// Codes sent in 24 hours to one block of ten thousand numbers, unless the configuration says otherwise: an honest block has a handful
+/// of newcomers in a year.
+pub const PREFIX_CODES_PER_DAY_MAX: u32 = 20;
+/// Prefixes of numbers whose codes are counted: 4,096 × about 250 bytes. Each entry costs a message, so the day's codes bound them first.
+pub const DISPATCH_PREFIXES_MAX: usize = 4096;
+/// Challenges on their way out at once, with the numbers in memory: 64 × about 1 KiB. A modem sends one in some seconds.
+pub const SENDING_MAX: usize = 64;
+/// How long a client's request waits to hear whether its message went out; then it is told that it is on its way. Clients give up after 15 s.
+pub const SENDING_PATIENCE: Duration = Duration::from_secs(12);
+/// How long one way to send may take before nobody waits for it any more.
+pub const SENDING_TIMEOUT: Duration = Duration::from_secs(180);
 /// Addresses, numbers and prefixes whose attempts are remembered: 10,000 × about 100 bytes each.
 pub const THROTTLE_ENTRIES_MAX: usize = 10_000;
 /// Nodes of which something is kept: 1024 × at most 50 KiB on disk, usually 2.

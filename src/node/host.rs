@@ -1,6 +1,6 @@
 //! The node as its connections see it: one value that hands each question to whoever answers it.
 
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::desk::own_caps;
@@ -10,7 +10,6 @@ use super::random::random_bytes;
 use super::registration::Registrations;
 use super::tokens::Tokens;
 use super::trust::Trust;
-use crate::account::Parking;
 use crate::c2s::{Answer, Host, Outbox, Peer};
 use crate::config::Config;
 use crate::jid::BareJid;
@@ -18,7 +17,6 @@ use crate::net::{OwnCertificate, ServerTls};
 use crate::pgp::{self, Fingerprint, ServerKey};
 use crate::router::{ConnectionId, Event, SESSION_START_FEATURES};
 use crate::services::CAPS_NODE;
-use crate::sms::SmsSender;
 use crate::stanza::{SaslFailure, Stanza};
 use crate::store::Store;
 use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
@@ -45,9 +43,8 @@ impl NodeHost {
         token_secret: Zeroizing<[u8; 32]>,
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
-        parking: Arc<Mutex<Parking>>,
+        registrations: Registrations,
         trust: Option<Arc<Trust>>,
-        sender: Arc<dyn SmsSender>,
     ) -> NodeHost {
         NodeHost {
             stream_config: Arc::new(StreamConfig {
@@ -65,8 +62,8 @@ impl NodeHost {
             resume_patience: config.limits.resume,
             certificate,
             logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone(), trust),
-            tokens: Tokens::new(token_secret, store.clone()),
-            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking, sender),
+            tokens: Tokens::new(token_secret, store),
+            registrations,
             server_key,
             inbox,
         }

@@ -12,12 +12,14 @@
 //! | [`control`] | commands of the operator | hub, store |
 //! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
+//! | one per challenge ([`courier`]) | a sender of messages | the connection that asked |
+//! | counting (`ways`) | a minute | administrators, store |
 //! | [`trust`] | a minute | store, hub |
 //! | one per web listener | connections | connections of its own |
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
 //!
-//! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for the
+//! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for each
 //! provider that codes go out by. A panic in a connection ends that connection; one in the hub ends the process, and whoever
 //! supervises it starts it again.
 //!
@@ -28,6 +30,7 @@ mod component_port;
 mod components;
 mod connections;
 pub mod control;
+pub mod courier;
 mod desk;
 mod expiry;
 mod host;
@@ -36,12 +39,12 @@ mod identity;
 mod login;
 mod modem;
 mod peers;
-mod provider;
 mod random;
 mod registration;
 mod signals;
 mod tokens;
 mod trust;
+mod ways;
 mod web;
 mod worker;
 
@@ -77,8 +80,10 @@ use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
 use peers::PeerHost;
+use registration::Registrations;
 use signals::Signal;
 use trust::Trust;
+use ways::Announcer;
 use web::Website;
 use zeroize::Zeroizing;
 
@@ -217,8 +222,6 @@ async fn serve(
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
     store.set_archive_ttl(config.archive.ttl);
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
-    let modem = modem::start(executor, config, &store);
-    let sender = provider::sender(config, modem.as_ref().map(|modem| &modem.modem))?;
     let parking = Arc::new(Mutex::new(Parking::default()));
     let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     desk.set_upload_clerk(upload_clerk);
@@ -230,6 +233,20 @@ async fn serve(
     let outlet = federation.as_ref().map(|(post, settings)| Outlet::new(post.clone(), settings.peers.clone()));
     let components = Components::new(secrets.keys().cloned());
     let (hub, inbox) = Hub::new(router, store.clone(), desk, components, outlet);
+    let opened = modem::open(config, &store);
+    let modem = opened.as_ref().map(|parts| parts.modem.clone());
+    let courier = Arc::new(ways::courier(config, &store, modem.as_ref())?);
+    let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
+    let announcer = Announcer::new(config, inbox.clone());
+    let registrations = Registrations::new(
+        executor,
+        announcer.clone(),
+        store.clone(),
+        server_key.clone(),
+        inbox.clone(),
+        courier.clone(),
+        parking,
+    );
     let host = NodeHost::new(
         config,
         store.clone(),
@@ -237,22 +254,24 @@ async fn serve(
         token_secret,
         certificate.clone(),
         inbox.clone(),
-        parking,
+        registrations,
         trust.clone(),
-        sender,
     );
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();
     let control = control::Server::new(
         socket,
-        config.domain.clone(),
-        store.clone(),
-        inbox.clone(),
-        key,
-        begun,
-        trust.clone(),
-        modem.as_ref().map(|modem| modem.modem.clone()),
+        control::Office {
+            domain: config.domain.clone(),
+            store: store.clone(),
+            inbox: inbox.clone(),
+            key,
+            courier: courier.clone(),
+            begun,
+            trust: trust.clone(),
+            modem,
+        },
     );
     let hub = executor.spawn(hub.run());
     let control = executor.spawn(control.run(executor));
@@ -263,6 +282,7 @@ async fn serve(
     let components = component_port::open(executor, component_listeners, component_host, connections.alive());
     let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
     let upkeep = trust.map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
     let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
@@ -306,6 +326,7 @@ async fn serve(
     drop(website);
     drop(control);
     drop(housekeeping);
+    drop(counting);
     drop(upkeep);
     drop(expiry);
     control::remove(&config.data_dir);
@@ -315,9 +336,13 @@ async fn serve(
     }
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
-    drop(modem);
+    drop(modem_tasks);
     drop(hub);
-    smol::unblock(move || store.close()).await.map_err(NodeFault::StoreBroke)
+    let close = move || {
+        ways::keep_counters(&courier, &store);
+        store.close()
+    };
+    smol::unblock(close).await.map_err(NodeFault::StoreBroke)
 }
 
 /// The node's card is made when somebody is there to write the recovery words down: they are shown once, on a terminal, and never

@@ -1,29 +1,30 @@
-//! Registration put together: the decisions of `account`, the sender of text messages, the server key, the store.
+//! Registration put together: the decisions of `account`, the courier, the server key, the store.
 
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Instant, SystemTime};
+use std::time::{Duration, Instant, SystemTime};
 
+use smol::channel::bounded;
+use smol::future::FutureExt;
+use smol::{Executor, Timer};
+
+use super::courier::Courier;
 use super::hub::{Inbox, Input};
-use super::random::random_bytes;
+use super::ways::Announcer;
 use super::worker::work;
-use crate::account::{
-    Brand, CodeForm, Parking, PhoneForm, Policy, Rate, Refusal, Registrar, Request, Token, Verdict, fetched,
-};
+use crate::account::{CodeForm, Parking, PhoneForm, Refusal, Registrar, Request, Token, Verdict, fetched};
 use crate::c2s::Peer;
-use crate::config::{self, Config};
 use crate::jid::{BareJid, Jid};
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
-use crate::phone::Code;
 use crate::router::Event;
-use crate::sms::SmsSender;
 use crate::stanza::{Kind, MessageType, Stanza, StanzaCondition, StanzaError, Timestamp};
 use crate::store::{Store, StoreError};
 use crate::xml::{Element, ns};
 
 pub(super) struct Registrations {
-    registrar: Mutex<Registrar>,
+    executor: &'static Executor<'static>,
+    courier: Arc<Courier>,
+    announcer: Announcer,
     parking: Arc<Mutex<Parking>>,
-    sender: Arc<dyn SmsSender>,
     domain: BareJid,
     store: Store,
     server_key: Arc<ServerKey>,
@@ -32,23 +33,16 @@ pub(super) struct Registrations {
 
 impl Registrations {
     pub(super) fn new(
-        config: &Config,
+        executor: &'static Executor<'static>,
+        announcer: Announcer,
         store: Store,
         server_key: Arc<ServerKey>,
         inbox: Inbox,
+        courier: Arc<Courier>,
         parking: Arc<Mutex<Parking>>,
-        sender: Arc<dyn SmsSender>,
     ) -> Registrations {
-        log::info!("codes go out by {}", sender.describe());
-        Registrations {
-            parking,
-            registrar: Mutex::new(Registrar::new(policy(config), random_bytes())),
-            sender,
-            domain: config.domain.clone(),
-            store,
-            server_key,
-            inbox,
-        }
+        let domain = announcer.domain().clone();
+        Registrations { executor, courier, announcer, parking, domain, store, server_key, inbox }
     }
 
     /// Answers a stranger's `jabber:iq:register` request.
@@ -56,7 +50,7 @@ impl Registrations {
         let read = self.registrar().read(&request, false);
         let outcome = match read {
             Ok(Request::Instructions) => Ok(self.registrar().instructions()),
-            Ok(Request::Phone(form)) => self.phone(peer, &form).await,
+            Ok(Request::Phone(form)) => self.phone(peer, form).await,
             Ok(Request::Code(form)) => self.code(peer, &form).await,
             Ok(Request::Fetch(token)) => self.fetch(peer, &token),
             Ok(Request::Unsupported(error)) | Err(error) => Err(error),
@@ -68,10 +62,10 @@ impl Registrations {
         reply.unwrap_or_else(|| request.result())
     }
 
-    /// Kontalk registration, set: telephone number.
-    async fn phone(&self, peer: &Peer, form: &PhoneForm) -> Result<Element, StanzaError> {
-        let now = Instant::now();
-        self.registrar().admit(now, peer.address, form)?;
+    /// Kontalk registration, set: telephone number. The message goes out in a task of its own: a client that does not wait for it,
+    /// or that waits in vain, stops nothing.
+    async fn phone(&self, peer: &Peer, form: PhoneForm) -> Result<Element, StanzaError> {
+        self.courier.admit(peer.address, &form)?;
         if self.store.is_disabled(&form.address).map_err(fault)? {
             // A new key must not open what an administrator shut.
             return Err(StanzaError::new(StanzaCondition::Forbidden).text("this account is disabled"));
@@ -79,21 +73,27 @@ impl Registrations {
         // A visitor who registers is no conflict: with the key he is known by he keeps what he has.
         let visits = self.store.visit(&form.address).map_err(fault)?.is_some();
         if !form.force && !visits && self.store.account(&form.address).map_err(fault)?.is_some() {
-            return Err(self.registrar().conflict(form));
+            return Err(self.registrar().conflict(&form));
         }
-        let code = Code::from_random(random_bytes());
-        let challenge = self.registrar().challenge(now, form, code);
-        match self.sender.send(&form.number, &challenge.text).await {
-            Ok(_) => {}
-            // The message may have left: the user may well receive it.
-            Err(error) if error.may_have_been_sent() => log::warn!("a code may not have been sent: {error}"),
-            Err(error) => {
-                log::warn!("a code was not sent: {error}");
-                return Err(self.registrar().send_failed(form, challenge.serial));
+        let job = match self.courier.accept(peer.address, form) {
+            Ok(job) => job,
+            Err(refusal) => {
+                self.announcer.tell(&self.courier.take_alerts()).await;
+                return Err(refusal);
             }
-        }
-        log::info!("{} was sent a code", form.address.for_log());
-        Ok(challenge.reply)
+        };
+        let (promise, patience) = self.courier.promise(&job);
+        let (tell, told) = bounded(1);
+        let (courier, announcer) = (self.courier.clone(), self.announcer.clone());
+        let deliver = async move {
+            let outcome = courier.deliver(job).await;
+            // Who asked may be gone.
+            let _ = tell.try_send(outcome);
+            announcer.tell(&courier.take_alerts()).await;
+        };
+        self.executor.spawn(deliver).detach();
+        let outcome = async { told.recv().await.unwrap_or_else(|_| Err(Refusal::Fault.to_error())) };
+        outcome.or(after(patience, promise)).await
     }
 
     /// Kontalk registration, set: code. The key in the client's certificate is certified for the number that was proved.
@@ -111,8 +111,13 @@ impl Registrations {
             Refusal::BadKey.to_error()
         })?;
         let key = ring.fingerprint().0;
-        let verdict = self.registrar().check(Instant::now(), peer.address, &address, &key, &form.code);
+        let mut verdict = self.registrar().check(Instant::now(), peer.address, &address, &key, form.code.as_ref());
+        if let (Verdict::AskProvider { serial }, Some(code)) = (&verdict, &form.code) {
+            verdict = self.courier.judge(&address, &key, *serial, code).await;
+        }
         match verdict {
+            // It was asked a moment ago.
+            Verdict::AskProvider { .. } => Err(Refusal::Fault.to_error()),
             Verdict::Refused(error) => Err(error),
             Verdict::Repeat => match self.store.ring(&key).map_err(fault)? {
                 Some(certified) => Ok(self.registrar().certified_reply(&certified)),
@@ -140,6 +145,7 @@ impl Registrations {
         let (departed, ticket) = accepted.map_err(fault)?;
         self.store.commit(ticket).await.map_err(fault)?;
         self.registrar().registered(Instant::now(), &address, &key.0);
+        self.courier.proved(&address);
         log::info!("{} registered with the key {key}", address.for_log());
         if before.is_some_and(|account| account.fingerprint != Some(key.0)) {
             // Sessions of a previous owner are told why and end; his contacts are told.
@@ -165,8 +171,14 @@ impl Registrations {
     }
 
     fn registrar(&self) -> MutexGuard<'_, Registrar> {
-        self.registrar.lock().unwrap_or_else(PoisonError::into_inner)
+        self.courier.registrar()
     }
+}
+
+/// The client has waited long enough: its message is still on its way.
+async fn after(patience: Duration, promise: Element) -> Result<Element, StanzaError> {
+    Timer::after(patience).await;
+    Ok(promise)
 }
 
 /// To the device of who had the number before. A headline: it reaches whoever is there and is kept for nobody.
@@ -182,26 +194,4 @@ fn taken_over(domain: &BareJid, account: &BareJid) -> Stanza {
 fn fault(error: StoreError) -> StanzaError {
     log::error!("a registration fails: {error}");
     Refusal::Fault.to_error()
-}
-
-fn policy(config: &Config) -> Policy {
-    let mut policy = Policy::new(config.domain.clone());
-    let from = &config.registration;
-    policy.enabled = from.enabled;
-    policy.terms_url.clone_from(&from.terms_url);
-    policy.sender.clone_from(&from.sender);
-    policy.brand = Brand {
-        vector: from.brand.image_vector.clone(),
-        small: from.brand.image_small.clone(),
-        medium: from.brand.image_medium.clone(),
-        large: from.brand.image_large.clone(),
-        hd: from.brand.image_hd.clone(),
-        link: from.brand.link.clone(),
-    };
-    let rate = |throttle: config::Throttle| Rate { burst: throttle.burst, refill: throttle.refill };
-    policy.rates.number = rate(from.per_number);
-    policy.rates.network = rate(from.per_address);
-    policy.rates.block = rate(from.per_prefix);
-    policy.rates.per_day = from.codes_per_day_max;
-    policy
 }

@@ -28,18 +28,31 @@ impl Code {
 
     /// A code as a user typed it: six digits of any script; spaces and dashes between them are forgiven.
     pub fn parse(text: &str) -> Option<Code> {
-        let mut digits = Zeroizing::new(String::with_capacity(CODE_DIGITS));
-        for c in text.chars().filter(|c| !c.is_whitespace() && *c != '-') {
-            // Never more than six, so that the text never moves and leaves a copy behind.
-            if digits.len() == CODE_DIGITS {
+        Code::typed(text).filter(|code| code.digits.len() == CODE_DIGITS)
+    }
+
+    /// Digits as a user typed them where the code need not be ours: a provider's, of 4 to 10 digits, or those of the number that
+    /// rang, which may be typed in as a whole.
+    pub fn typed(text: &str) -> Option<Code> {
+        let mut digits = Zeroizing::new(String::with_capacity(TYPED_DIGITS_MAX));
+        for c in text.chars().filter(|c| !c.is_whitespace() && !matches!(c, '-' | '+')) {
+            // Never more, so that the text never moves and leaves a copy behind.
+            if digits.len() == TYPED_DIGITS_MAX {
                 return None;
             }
             digits.push(digit_value(c)?);
         }
-        (digits.len() == CODE_DIGITS).then_some(Code { digits })
+        (digits.len() >= TYPED_DIGITS_MIN).then_some(Code { digits })
     }
 
-    /// The six digits: the one way out, for the text message.
+    /// The last digits alone; all if there are fewer.
+    #[must_use]
+    pub fn tail(&self, count: usize) -> Code {
+        let from = self.digits.len().saturating_sub(count);
+        Code { digits: Zeroizing::new(self.digits.get(from..).unwrap_or_default().to_owned()) }
+    }
+
+    /// The digits: the one way out, for the text message.
     pub fn digits(&self) -> &str {
         &self.digits
     }
@@ -59,6 +72,9 @@ impl fmt::Debug for Code {
 /// Digits of a code.
 pub const CODE_DIGITS: usize = 6;
 
+/// Digits that a user may type in; the greatest telephone number has fewer.
+const TYPED_DIGITS_MIN: usize = 4;
+const TYPED_DIGITS_MAX: usize = 24;
 const CODES: u64 = 10u64.pow(CODE_DIGITS as u32);
 
 #[cfg(test)]
@@ -87,6 +103,7 @@ mod tests {
             ("123456", Some("123456")),
             (" 123 456\n", Some("123456")),
             ("123-456", Some("123456")),
+            ("1234", None),
             ("１２３４５６", Some("123456")),
             ("٠٠٠٠٠٧", Some("000007")),
             ("12345", None),
@@ -95,6 +112,22 @@ mod tests {
             ("", None),
         ] {
             assert_eq!(Code::parse(text).as_ref().map(Code::digits), digits, "{text:?}");
+        }
+    }
+
+    #[test]
+    fn other_codes_have_four_digits_at_least_and_a_tail() {
+        for (text, digits, tail) in [
+            ("1234", Some("1234"), "1234"),
+            ("12345678", Some("12345678"), "5678"),
+            ("+49 151 1234-5678", Some("4915112345678"), "5678"),
+            ("123", None, ""),
+            ("1234567890123456789012345", None, ""),
+            ("12a4", None, ""),
+        ] {
+            let code = Code::typed(text);
+            assert_eq!(code.as_ref().map(Code::digits), digits, "{text:?}");
+            assert_eq!(code.map(|code| code.tail(4).digits().to_owned()).unwrap_or_default(), tail);
         }
     }
 

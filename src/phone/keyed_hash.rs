@@ -46,6 +46,16 @@ impl fmt::Debug for HashKey {
 pub struct KeyedHash([u8; HASH_BYTES]);
 
 impl KeyedHash {
+    /// For a counter that outlives the process; whoever reads it there needs the key to make sense of it.
+    pub fn to_bytes(self) -> [u8; HASH_BYTES] {
+        self.0
+    }
+
+    /// As it was kept.
+    pub fn from_bytes(bytes: [u8; HASH_BYTES]) -> KeyedHash {
+        KeyedHash(bytes)
+    }
+
     /// As it is written into a file: 32 hexadecimal digits.
     pub fn to_hex(&self) -> String {
         self.0.iter().map(|byte| format!("{byte:02x}")).collect()
@@ -72,8 +82,8 @@ impl fmt::Debug for KeyedHash {
 
 /// The block of SHA-256.
 const BLOCK_BYTES: usize = 64;
-/// Half of SHA-256's output, RFC 2104 §5.
-const HASH_BYTES: usize = 16;
+/// Bytes of a hash: half of SHA-256's output, RFC 2104 §5.
+pub const HASH_BYTES: usize = 16;
 
 #[cfg(test)]
 mod tests {

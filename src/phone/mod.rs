@@ -7,13 +7,17 @@
 //!
 //! Limits: 250 bytes of input, 2 to 17 national digits, as the clients' telephone library has it.
 
+mod area;
 mod calling_codes;
+mod challenge_kind;
 mod code;
 mod keyed_hash;
 mod number;
 mod text;
 
+pub use area::Area;
+pub use challenge_kind::ChallengeKind;
 pub use code::{CODE_DIGITS, Code};
-pub use keyed_hash::{HashKey, KeyedHash};
+pub use keyed_hash::{HASH_BYTES, HashKey, KeyedHash};
 pub use number::{NumberPrefix, PhoneError, PhoneNumber};
-pub use text::SmsText;
+pub use text::{AppHash, SmsText};

@@ -6,8 +6,8 @@
 //!
 //! Some providers make, send and check the code themselves: they are not senders but a [`Verifier`].
 //!
-//! [`modem`] sends through a modem at this machine, and hears what comes in there, by the messages of [`pdu`]; [`http`] through
-//! providers on the network or a telephone on the shelf. [`terminal`] is the sender of a trial node, [`script`] that of tests.
+//! [`modem`] sends through a modem at this machine, and hears what comes in there, by the messages of [`pdu`]. [`http`] are
+//! providers on the network and a telephone on the shelf. [`terminal`] is the sender of a trial node, [`script`] that of tests.
 
 pub mod http;
 pub mod modem;

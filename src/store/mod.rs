@@ -22,6 +22,7 @@ mod changes;
 mod committer;
 mod disabled;
 mod discoverable;
+mod dispatch;
 mod error;
 mod expiry;
 mod offline;

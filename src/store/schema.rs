@@ -24,6 +24,7 @@
 //! | `archive_preferences` | `ACCOUNT` | what the user chose |
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
+//! | `dispatch` | what is counted (1 byte), keyed hash (16) | `Kept`: codes sent to numbers that begin alike, by a route, in all |
 //! | `card` | `DOMAIN 00 PART` | of a node (`card`, `certificate`, `former`): the signed card, the key's certificate and the one before |
 //! | `reach` | `DOMAIN` | the newest signed reach of a node; our own too |
 //! | `edge` | `DOMAIN 00` kid (32 bytes) | our own signatures on a node's key, OpenPGP packets |
@@ -65,6 +66,7 @@ pub(super) struct Trees {
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
+    pub(super) dispatch: sled::Tree,
     pub(super) card: sled::Tree,
     pub(super) reach: sled::Tree,
     pub(super) edge: sled::Tree,
@@ -99,6 +101,7 @@ impl Trees {
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
+            dispatch: db.open_tree("dispatch")?,
             card: db.open_tree("card")?,
             reach: db.open_tree("reach")?,
             edge: db.open_tree("edge")?,

@@ -56,6 +56,10 @@ impl Stream {
     /// A get or set of `jabber:iq:register` for the node, without the `from` that a stranger has no right to.
     fn registration_request(&self, mut element: Element) -> Option<Stanza> {
         element.remove_attribute("from");
+        if let (Some(lang), None) = (&self.lang, element.lang()) {
+            // RFC 6120 §8.1.5: the message with the code is in the user's language.
+            element.set_lang(lang.as_ref());
+        }
         let stanza = Stanza::new(element).ok()?;
         let is_for_node = stanza.to().is_none_or(|to| to.resource().is_none() && *to.bare() == self.config.domain);
         (stanza.is_request() && is_for_node).then_some(stanza)

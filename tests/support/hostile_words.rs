@@ -5,13 +5,15 @@ use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use kontalk_node::account::{KeyForm, Parking, Policy, Registrar, Request, Token, Verdict, fetched, parked};
+use kontalk_node::account::{
+    Ask, KeyForm, Parking, Policy, Registrar, Request, Shown, Token, Verdict, fetched, parked,
+};
 use kontalk_node::admin::{Console, Operation, Outcome, Step};
 use kontalk_node::config;
 use kontalk_node::jid::{BareJid, FullJid, Jid};
 use kontalk_node::limits::{BLOCK_LIST_MAX, ROSTER_GROUPS_MAX, ROSTER_NAME_BYTES_MAX, STANZA_DEPTH_MAX};
 use kontalk_node::pgp::UserRing;
-use kontalk_node::phone::{Code, PhoneNumber};
+use kontalk_node::phone::{ChallengeKind, Code, PhoneNumber, SmsText};
 use kontalk_node::roster::{self, BlockList, BlockingRequest, Entry, Roster, RosterSet};
 use kontalk_node::services::{self, Addressee, Facts, roster_match};
 use kontalk_node::sms::http::receipt;
@@ -100,14 +102,25 @@ pub fn registration(random: &mut Random, input: &[u8]) -> bool {
         Ok(Request::Phone(form)) => {
             registrar.admit(now, peer, &form).expect("the first is admitted");
             let code = Code::from_random(random.next().to_le_bytes());
-            let challenge = registrar.challenge(now, &form, code.clone());
-            reread(&challenge.reply);
-            assert!(!format!("{form:?} {challenge:?}").contains(code.digits()));
-            assert_eq!(registrar.check(now, peer, &form.address, &[1; 20], &code), Verdict::Accepted);
+            let ask = Ask::Code(code.clone());
+            registrar.challenge(now, &form, &ask);
+            let kind = ChallengeKind::Text;
+            reread(&registrar.reply(&Shown {
+                kind,
+                from: None,
+                can_fall_back: form.fallback,
+                under_way: false,
+                word: None,
+            }));
+            // The language comes from the client, and chooses among our own texts.
+            let text = SmsText::verification_in(&code, form.language.as_deref(), None);
+            assert!(text.as_str().starts_with(code.digits()) && text.as_str().chars().count() <= 160);
+            assert!(!format!("{form:?} {ask:?}").contains(code.digits()));
+            assert_eq!(registrar.check(now, peer, &form.address, &[1; 20], Some(&code)), Verdict::Accepted);
             return true;
         }
         Ok(Request::Code(form)) => {
-            let verdict = registrar.check(now, peer, &domain(), &[1; 20], &form.code);
+            let verdict = registrar.check(now, peer, &domain(), &[1; 20], form.code.as_ref());
             assert!(matches!(verdict, Verdict::Refused(_)), "nobody was challenged");
             return true;
         }

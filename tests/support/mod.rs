@@ -20,6 +20,7 @@ pub mod registration;
 pub mod sasl2;
 pub mod scram;
 pub mod stanzas;
+pub mod town;
 
 use std::collections::BTreeSet;
 use std::sync::{Mutex, MutexGuard, PoisonError};
@@ -62,6 +63,11 @@ impl Dice {
                 u64::from_le_bytes(bytes)
             }
         };
+        Dice { seed, state: seed | 1 }
+    }
+
+    /// From a seed that another generator gave.
+    pub fn from_seed(seed: u64) -> Dice {
         Dice { seed, state: seed | 1 }
     }
 

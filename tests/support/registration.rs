@@ -48,6 +48,19 @@ impl Client {
         self.register("jabber:iq:register", &fields)
     }
 
+    /// Asks to be challenged another way: by this challenge, or by whatever comes after the last one.
+    pub fn request_challenge(&mut self, number: &Number, challenge: Option<&str>) -> Result<Element, Refused> {
+        let wish = challenge.map_or(("fallback", "true"), |challenge| ("challenge", challenge));
+        self.register("jabber:iq:register", &[("phone", number.e164.as_str()), wish])
+    }
+
+    /// Comes for the key without a code: the number has called. Gives the certified ring.
+    pub fn submit_nothing(&mut self) -> Result<Vec<u8>, Refused> {
+        let query = self.register(ns::KONTALK_REGISTER_CODE, &[])?;
+        let ring = field(&query, "publickey").expect("the answer holds the certified key");
+        Ok(STANDARD.decode(ring).expect("the key is base64 on one line"))
+    }
+
     /// Hands the code in, on a connection that showed the bridge certificate. Gives the certified ring.
     /// Kontalk registration: code.
     pub fn submit_code(&mut self, code: &str) -> Result<Vec<u8>, Refused> {

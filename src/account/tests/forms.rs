@@ -40,18 +40,18 @@ fn the_challenge_form_names_its_sender_and_what_else_is_configured() {
         <field var='brand-image-large' type='text-single'><value>https://example.org/l.png</value></field>\
         <field var='brand-image-hd' type='text-single'><value>https://example.org/hd.png</value></field>\
         <field var='brand-link' type='text-single'><value>https://provider.example</value></field>";
-    let with_fallback = Policy { fallback_sender: Some("Kontalk".to_owned()), ..policy() };
     let with_brand = Policy { brand, ..policy() };
     let anonymous = Policy { sender: String::new(), ..policy() };
-    for (policy, from, rest) in [
-        (policy(), "+12025550123", String::new()),
-        (with_fallback, "+12025550123", fallback.to_owned()),
-        (with_brand, "+12025550123", brands.to_owned()),
-        (anonymous, "example.org", String::new()),
+    for (policy, can_fall_back, named, from, rest) in [
+        (policy(), false, None, "+12025550123", String::new()),
+        (policy(), true, Some("Kontalk"), "Kontalk", fallback.to_owned()),
+        (policy(), false, Some(" "), "+12025550123", String::new()),
+        (with_brand, false, None, "+12025550123", brands.to_owned()),
+        (anonymous, false, None, "example.org", String::new()),
     ] {
-        let challenge = registrar(policy).challenge(Instant::now(), &form(NUMBER), code("012345"));
+        let shown = Shown { from: named, can_fall_back, ..shown(ChallengeKind::Text) };
         assert_eq!(
-            challenge.reply.to_text(ns::CLIENT),
+            registrar(policy).reply(&shown).to_text(ns::CLIENT),
             format!(
                 "<query xmlns='jabber:iq:register'><instructions>A code was sent to the telephone.</instructions>\
                  <x xmlns='jabber:x:data' type='form'>\
@@ -60,29 +60,33 @@ fn the_challenge_form_names_its_sender_and_what_else_is_configured() {
                  <field var='challenge' type='text-single'><value>pin</value></field>{rest}</x></query>"
             )
         );
-        assert!(challenge.text.as_str().starts_with("012345 "));
-        assert!(!format!("{challenge:?}").contains("012345"));
     }
 }
 
+fn shown<'a>(kind: ChallengeKind) -> Shown<'a> {
+    Shown { kind, from: None, can_fall_back: false, under_way: false, word: None }
+}
+
 #[test]
-fn the_second_way_is_taken_when_asked_for_and_there() {
-    for (fallback_sender, fallback, preferred, taken) in [
-        (None, true, None, false),
-        (Some("Kontalk"), false, None, false),
-        (Some("Kontalk"), true, None, true),
-        (Some("Kontalk"), true, Some("missedcall"), true),
-        (Some("Kontalk"), true, Some("pin"), false),
+fn each_kind_of_challenge_tells_the_client_what_to_do() {
+    let word = Word::from_random([0; 5]);
+    for (kind, under_way, challenge, words) in [
+        (ChallengeKind::Text, true, "pin", "A code is on its way"),
+        (ChallengeKind::Provider, false, "pin", "A code was sent"),
+        (ChallengeKind::MissedCall, false, "missedcall", "Type in the last digits"),
+        (ChallengeKind::CallerId, false, "callerid", "Call +12025550123 from"),
+        (ChallengeKind::Word, false, "callerid", "Send the word AAAAAAAA by text message to +12025550123"),
     ] {
-        let policy = Policy { fallback_sender: fallback_sender.map(str::to_owned), ..policy() };
-        let form = PhoneForm { fallback, challenge: preferred.map(str::to_owned), ..form(NUMBER) };
-        let challenge = registrar(policy).challenge(Instant::now(), &form, code("012345"));
-        assert_eq!(challenge.fallback, taken);
-        // Who is on the second way cannot fall back further.
-        let reply = challenge.reply.to_text(ns::CLIENT);
-        assert_eq!(reply.contains("can-fallback"), fallback_sender.is_some() && !taken);
-        assert_eq!(reply.contains("<value>Kontalk</value>"), taken);
+        let word = (kind == ChallengeKind::Word).then_some(&word);
+        let reply = registrar(policy()).reply(&Shown { under_way, word, ..shown(kind) }).to_text(ns::CLIENT);
+        assert!(reply.contains(&format!("<value>{challenge}</value>")) && reply.contains(words), "{reply}");
+        assert_eq!(reply.contains("<field var='word' type='text-single'><value>AAAAAAAA</value>"), word.is_some());
     }
+    let policy =
+        Policy { challenges: vec![ChallengeKind::Text, ChallengeKind::Provider, ChallengeKind::CallerId], ..policy() };
+    let offered = registrar(policy).instructions().to_text(ns::CLIENT);
+    assert_eq!(offered.matches("<option ").count(), 2, "{offered}");
+    assert!(offered.contains("<value>pin</value>") && offered.contains("<value>callerid</value>"));
 }
 
 #[test]
@@ -156,7 +160,8 @@ fn requests_that_cannot_be_read_are_refused_with_their_reason() {
         (set(&["phone=15555215554"]), Refusal::BadNumber(crate::phone::PhoneError::NoPlus)),
         (set(&["phone="]), Refusal::BadNumber(crate::phone::PhoneError::NoPlus)),
         (set(&["phone=+99955512345"]), Refusal::BadNumber(crate::phone::PhoneError::UnknownCountry)),
-        (set(&["code=12345"]), Refusal::BadCode),
+        (set(&["code=123"]), Refusal::BadCode),
+        (set(&["FORM_TYPE=jabber:iq:register"]), Refusal::NothingKnown),
         (set(&["code=abcdef"]), Refusal::BadCode),
         (set(&[]), Refusal::NothingKnown),
         (set(&["colour=red"]), Refusal::NothingKnown),
@@ -174,7 +179,7 @@ fn requests_that_cannot_be_read_are_refused_with_their_reason() {
 fn a_code_form_is_read_and_does_not_show_its_code() {
     match registrar(policy()).read(&set(&["code= 123 456 "]), false).unwrap() {
         Request::Code(form) => {
-            assert_eq!(form.code.digits(), "123456");
+            assert_eq!(form.code.as_ref().unwrap().digits(), "123456");
             assert!(!format!("{form:?}").contains("123456"));
         }
         other => panic!("{other:?}"),

@@ -2,13 +2,14 @@
 
 mod flow;
 mod forms;
+mod proofs;
 mod throttles;
 
 use std::net::IpAddr;
 use std::time::{Duration, Instant};
 
 use super::*;
-use crate::phone::PhoneNumber;
+use crate::phone::{ChallengeKind, PhoneNumber};
 use crate::xml::{ns, parse_document};
 
 const NUMBER: &str = "+15555215554";
@@ -23,7 +24,7 @@ fn policy() -> Policy {
 /// Throttles that nobody meets, for tests of other things.
 fn boundless() -> Rates {
     let rate = Rate { burst: 1_000_000, refill: Duration::from_secs(1) };
-    Rates { number: rate, number_long_run: rate, network: rate, block: rate, guess: rate, per_day: u32::MAX }
+    Rates { number: rate, number_long_run: rate, network: rate, block: rate, guess: rate }
 }
 
 fn registrar(policy: Policy) -> Registrar {
@@ -33,7 +34,7 @@ fn registrar(policy: Policy) -> Registrar {
 fn form(number: &str) -> PhoneForm {
     let number = PhoneNumber::parse(number).unwrap();
     let address = BareJid::new(Some(&number.localpart()), "example.org").unwrap();
-    PhoneForm { number, address, force: false, fallback: false, challenge: None }
+    PhoneForm { number, address, force: false, fallback: false, challenge: None, language: None }
 }
 
 fn peer(text: &str) -> IpAddr {

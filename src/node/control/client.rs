@@ -67,7 +67,14 @@ fn do_alone(data_dir: &Path, request: Request) -> Result<Reply, ControlFault> {
 
 /// Only a running node knows.
 fn needs_node(request: &Request) -> bool {
-    matches!(request, Request::Status | Request::ModemStatus | Request::ModemUssd { .. })
+    matches!(
+        request,
+        Request::Status
+            | Request::ModemStatus
+            | Request::ModemUssd { .. }
+            | Request::SmsStatus
+            | Request::SmsTest { .. }
+    )
 }
 
 fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, AccountFault> {
@@ -79,7 +86,11 @@ fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, Acc
     };
     let now = Timestamp::from_system(SystemTime::now());
     let ticket: Ticket = match request {
-        Request::Status | Request::ModemStatus | Request::ModemUssd { .. } => return Ok(Reply::Done),
+        Request::Status
+        | Request::ModemStatus
+        | Request::ModemUssd { .. }
+        | Request::SmsStatus
+        | Request::SmsTest { .. } => return Ok(Reply::Done),
         Request::AccountList => return accounts::list(store).map(|accounts| Reply::Accounts { accounts }),
         Request::AccountShow { address } => {
             return accounts::show(store, &read(&address)?).map(|a| Reply::Accounts { accounts: vec![a] });

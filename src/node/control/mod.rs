@@ -5,9 +5,11 @@
 
 mod client;
 mod server;
+mod sms;
 
 pub use client::{Asked, ask};
-pub(super) use server::Server;
+pub(super) use server::{Office, Server};
+pub use sms::{RouteStatus, SmsStatus, SmsTried};
 
 use std::fmt;
 use std::fs;
@@ -55,6 +57,15 @@ pub enum Request {
         /// Its address.
         address: String,
     },
+    /// How do codes go out?
+    SmsStatus,
+    /// Send a test message.
+    SmsTest {
+        /// To this number.
+        number: Secret,
+        /// By this way alone.
+        route: Option<String>,
+    },
     /// About other nodes.
     Trust {
         /// What.
@@ -69,7 +80,7 @@ pub enum Request {
     },
 }
 
-/// A password, the words on paper, a code or its answer on its way through the socket; cannot be printed, is wiped.
+/// A password, a number, the words on paper, a code or its answer on its way through the socket; cannot be printed, is wiped.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Secret(String);
 
@@ -77,6 +88,10 @@ impl Secret {
     /// Takes a text in.
     pub fn new(text: String) -> Secret {
         Secret(text)
+    }
+
+    fn into_text(mut self) -> zeroize::Zeroizing<String> {
+        zeroize::Zeroizing::new(std::mem::take(&mut self.0))
     }
 
     /// The text, for the operator's eyes.
@@ -114,6 +129,13 @@ pub enum Reply {
     },
     /// How the node is.
     Status(Status),
+    /// How codes go out.
+    Sms(SmsStatus),
+    /// How a test message went.
+    SmsTested {
+        /// By each way that was tried.
+        tried: Vec<SmsTried>,
+    },
     /// Accounts.
     Accounts {
         /// The accounts that were asked for.
@@ -159,6 +181,8 @@ pub struct Status {
     pub damaged_records: u64,
     /// The store has failed: nothing is written any more.
     pub store_broken: bool,
+    /// How codes go out.
+    pub sms: SmsStatus,
     /// The modem, if codes go out by one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub modem: Option<Box<ModemStatus>>,

@@ -10,9 +10,10 @@ use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::lock::Semaphore;
 use smol::{Async, Executor, Timer};
 
-use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, Status, TrustRequest};
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, SmsStatus, Status, TrustRequest};
 use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
+use crate::node::courier::Courier;
 use crate::node::hub::Inbox;
 use crate::node::trust::Trust;
 use crate::node::worker::work;
@@ -28,29 +29,21 @@ pub(in crate::node) struct Server {
 }
 
 /// Who answers.
-struct Office {
-    domain: BareJid,
-    store: Store,
-    inbox: Inbox,
-    key: Fingerprint,
-    begun: Instant,
-    trust: Option<Arc<Trust>>,
-    modem: Option<Modem>,
+pub(in crate::node) struct Office {
+    pub(in crate::node) domain: BareJid,
+    pub(in crate::node) store: Store,
+    pub(in crate::node) inbox: Inbox,
+    /// The server key's.
+    pub(in crate::node) key: Fingerprint,
+    pub(in crate::node) courier: Arc<Courier>,
+    pub(in crate::node) begun: Instant,
+    pub(in crate::node) trust: Option<Arc<Trust>>,
+    pub(in crate::node) modem: Option<Modem>,
 }
 
 impl Server {
-    #[allow(clippy::too_many_arguments)] // Called once; what it takes has little in common but the office.
-    pub(in crate::node) fn new(
-        socket: Async<UnixListener>,
-        domain: BareJid,
-        store: Store,
-        inbox: Inbox,
-        key: Fingerprint,
-        begun: Instant,
-        trust: Option<Arc<Trust>>,
-        modem: Option<Modem>,
-    ) -> Server {
-        Server { socket, office: Arc::new(Office { domain, store, inbox, key, begun, trust, modem }) }
+    pub(in crate::node) fn new(socket: Async<UnixListener>, office: Office) -> Server {
+        Server { socket, office: Arc::new(office) }
     }
 
     /// Serves until dropped.
@@ -62,7 +55,7 @@ impl Server {
                 Ok((stream, _)) => {
                     let office = self.office.clone();
                     let talk = async move {
-                        if let Err(error) = office.talk(stream).or(too_slow()).await {
+                        if let Err(error) = office.talk(stream, executor).or(too_slow()).await {
                             log::debug!("a command was not answered: {error}");
                         }
                         drop(place);
@@ -84,12 +77,15 @@ async fn too_slow() -> io::Result<()> {
 }
 
 impl Office {
-    async fn talk(&self, stream: Async<UnixStream>) -> io::Result<()> {
+    async fn talk(&self, stream: Async<UnixStream>, executor: &'static Executor<'static>) -> io::Result<()> {
         let mut line = String::new();
         BufReader::new((&stream).take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
         let request: Result<Request, _> = serde_json::from_str(&line);
         zeroize::Zeroize::zeroize(&mut line);
         let reply = match request {
+            Ok(Request::SmsTest { number, route }) => {
+                super::sms::test(executor, self.courier.clone(), number, route).await
+            }
             Ok(request) => self.answer(request).await,
             Err(error) => Reply::Refused {
                 reason: format!("the running node does not know this command: {error} (remedy: use its own version's)"),
@@ -106,6 +102,7 @@ impl Office {
     async fn answer(&self, request: Request) -> Reply {
         let outcome = match request {
             Request::Status => Ok(self.status().await),
+            Request::SmsStatus | Request::SmsTest { .. } => Ok(Reply::Sms(SmsStatus::of(&self.courier))),
             Request::AccountList => {
                 let store = self.store.clone();
                 work(move || accounts::list(&store)).await.map(|accounts| Reply::Accounts { accounts })
@@ -206,6 +203,7 @@ impl Office {
             store_bytes: stats.bytes_on_disk,
             damaged_records: stats.damaged_records,
             store_broken: stats.broken,
+            sms: SmsStatus::of(&self.courier),
             modem: self.modem.as_ref().map(|modem| Box::new(modem.status())),
         })
     }

@@ -5,6 +5,7 @@ mod archives;
 mod crash;
 mod damage;
 mod disabled;
+mod dispatch;
 mod durability;
 mod expiry;
 mod measure;
