@@ -15,6 +15,7 @@ use crate::pgp::RevocationReason;
 use crate::router::Ticket;
 use crate::stanza::Timestamp;
 use crate::store::PeerChange;
+use crate::store::StoreError;
 use crate::trust::{Act, Change, End, NodeDomain, Situation, State, judge_clock, reconcile, trust_ended};
 
 /// One round's result.
@@ -75,10 +76,11 @@ impl Trust {
     pub(super) fn round(&self, minute: u64, tls: [u8; 32], now: Timestamp) -> Round {
         *lock(&self.tls) = Some(tls);
         let mut round = Round::default();
-        let note = |outcome: Result<(), TrustFault>| {
-            if let Err(fault) = outcome {
-                log::error!("trust: {fault}");
-            }
+        let note = |outcome: Result<(), TrustFault>| match outcome {
+            Ok(()) => {}
+            // The store has said why, or the node stops while this round is on its thread.
+            Err(TrustFault::Store(StoreError::Broken)) => log::debug!("trust: the store takes nothing more"),
+            Err(fault) => log::error!("trust: {fault}"),
         };
         note(self.store.raise_clock_floor(now).map_err(TrustFault::from));
         note(self.watch_clock(minute, now));
