@@ -25,8 +25,10 @@
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | phone |
+//! | | [`age`] | files encrypted with a passphrase | |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words |
+//! | | [`backup`] | everything a node is, in one encrypted file, and back | words pgp store age |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //! | documentation | [`chapters`] | what does not fit to one room | |
 //!
@@ -125,7 +127,9 @@
 
 pub mod account;
 pub mod admin;
+pub mod age;
 pub mod archive;
+pub mod backup;
 pub mod c2s;
 pub mod caps;
 pub mod chapters;

@@ -26,14 +26,16 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "store", "words roster archive router stream pubsub"),
     ("edges", "net", "limits"),
     ("edges", "sms", "phone"),
+    ("edges", "age", ""),
     ("edges", "c2s", "words stream router net"),
     ("assembly", "config", "words"),
+    ("assembly", "backup", "words pgp store age"),
     ("assembly", "node", "all"),
     ("documentation", "chapters", ""),
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.
-const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node")];
+const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node age backup stanza")];
 
 /// Libraries, and the only rooms that may name them.
 const SOLE_USERS: &[(&str, &[&str])] = &[
@@ -47,6 +49,8 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("x509_parser", &["net", "pgp"]),
     ("toml", &["config"]),
     ("argh", &["command"]),
+    ("scrypt", &["age"]),
+    ("tar", &["backup"]),
     ("getrandom", &["node"]),
 ];
 

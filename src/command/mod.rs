@@ -1,9 +1,13 @@
 //! The subcommands, a file each. Exit codes: 0 done, 1 refused or failed, 2 not understood, 69 no node runs, 78 configuration.
 
 mod account;
+mod backup;
 mod key;
+mod progress;
+mod secret;
 mod serve;
 mod status;
+mod verify;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -43,6 +47,9 @@ enum Subcommand {
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    VerifyData(verify::VerifyData),
     Version(Version),
 }
 
@@ -79,6 +86,9 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
+        Some(Subcommand::Backup(backup)) => backup::back_up(&backup),
+        Some(Subcommand::Restore(restore)) => backup::restore(&restore),
+        Some(Subcommand::VerifyData(verify)) => verify::run(&verify),
         Some(Subcommand::Version(_)) => version(),
     }
 }

@@ -171,7 +171,8 @@ async fn serve(
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();
-    let control = control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, begun);
+    let control =
+        control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, begun, &config.data_dir);
     let hub = executor.spawn(hub.run());
     let control = executor.spawn(control.run(executor));
     let connections = Connections::new(executor, host, config);

@@ -23,6 +23,7 @@ mod committer;
 mod disabled;
 mod error;
 mod expiry;
+mod load;
 mod offline;
 mod open;
 mod pubsub;
@@ -30,14 +31,19 @@ mod record;
 mod roster;
 mod schema;
 mod session;
+mod snapshot;
 mod token;
+mod verify;
 
 #[cfg(test)]
 mod tests;
 
 pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
+pub use load::{Loader, schema_in, schema_version};
 pub use pubsub::{PepChange, SHELF};
+pub use snapshot::{CopyFault, Record};
+pub use verify::{TreeFigures, Verified};
 
 use std::fmt;
 use std::fs::File;
@@ -148,7 +154,7 @@ impl Store {
             if let Some(secret) = found.and_then(|value| <[u8; 32]>::try_from(value.as_ref()).ok()) {
                 return Ok(secret);
             }
-            shared.trees.node.insert(key, fresh)?;
+            changes::put(&shared.trees.node, key, fresh.as_slice())?;
             shared.commits.wrote_lazily();
             Ok(*fresh)
         })

@@ -315,6 +315,16 @@ impl Writing<'_> {
     }
 }
 
+/// Is it what is kept of a node?
+pub(super) fn is_record(value: &[u8]) -> bool {
+    decode::<Record>(value).is_some()
+}
+
+/// Is it what an account uses of its share?
+pub(super) fn is_usage(value: &[u8]) -> bool {
+    decode::<Usage>(value).is_some()
+}
+
 /// An item of a few bytes takes more than these.
 fn cost(bytes: usize) -> u64 {
     u64::try_from(bytes).unwrap_or(u64::MAX).saturating_add(ITEM_OVERHEAD)

@@ -34,7 +34,7 @@ pub fn ask(data_dir: &Path, request: Request) -> Result<Asked, ControlFault> {
 }
 
 /// No socket, or one that a node left behind when it was killed.
-fn is_absent(error: &io::Error) -> bool {
+pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
@@ -51,7 +51,7 @@ fn talk(mut stream: UnixStream, request: &Request) -> io::Result<Reply> {
 }
 
 fn do_alone(data_dir: &Path, request: Request) -> Result<Reply, ControlFault> {
-    if matches!(request, Request::Status) || !data_dir.join("store").exists() {
+    if matches!(request, Request::Status | Request::Backup) || !data_dir.join("store").exists() {
         return Err(ControlFault::NotRunning(data_dir.to_owned()));
     }
     let store = Store::open(&data_dir.join("store")).map_err(|error| ControlFault::Data(error.to_string()))?;
@@ -69,7 +69,7 @@ fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, Acc
     };
     let now = Timestamp::from_system(SystemTime::now());
     let ticket: Ticket = match request {
-        Request::Status => return Ok(Reply::Done),
+        Request::Status | Request::Backup => return Ok(Reply::Done),
         Request::AccountList => return accounts::list(store).map(|accounts| Reply::Accounts { accounts }),
         Request::AccountShow { address } => {
             return accounts::show(store, &read(&address)?).map(|a| Reply::Accounts { accounts: vec![a] });
@@ -88,8 +88,8 @@ fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, Acc
 }
 
 /// Whose data they are: the server key says it.
-fn domain_of(data_dir: &Path) -> Option<BareJid> {
+pub(super) fn domain_of(data_dir: &Path) -> Option<BareJid> {
     crate::node::read_server_key(data_dir).ok()?.domain()
 }
 
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);

@@ -11,6 +11,7 @@ mod measure;
 mod messages;
 mod pubsub;
 mod rosters;
+mod snapshots;
 mod tokens;
 
 use std::path::{Path, PathBuf};
