@@ -29,6 +29,7 @@
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words |
 //! | | [`backup`] | everything a node is, in one encrypted file, and back | words pgp store age |
+//! | | [`portable`] | users on the way from one server to another | words archive pubsub roster router services store stream |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //! | documentation | [`chapters`] | what does not fit to one room | |
 //!
@@ -95,6 +96,7 @@
 //! | XEP-0202 | yes | |
 //! | XEP-0203 | yes | |
 //! | XEP-0223 | yes | |
+//! | XEP-0227 | yes | as files, for all that is kept here |
 //! | XEP-0280 | yes | |
 //! | XEP-0292 | yes | as a node |
 //! | XEP-0297 | yes | inside carbons and the archive's results |
@@ -122,7 +124,7 @@
 //!
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
 //! (certificates and keys in DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
-//! (language tags), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
+//! (language tags), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
@@ -140,6 +142,7 @@ pub mod net;
 pub mod node;
 pub mod pgp;
 pub mod phone;
+pub mod portable;
 pub mod pubsub;
 pub mod roster;
 pub mod router;

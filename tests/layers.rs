@@ -30,12 +30,13 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "c2s", "words stream router net"),
     ("assembly", "config", "words"),
     ("assembly", "backup", "words pgp store age"),
+    ("assembly", "portable", "words archive pubsub roster router services store stream"),
     ("assembly", "node", "all"),
     ("documentation", "chapters", ""),
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.
-const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node age backup stanza")];
+const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node age backup portable jid stanza")];
 
 /// Libraries, and the only rooms that may name them.
 const SOLE_USERS: &[(&str, &[&str])] = &[

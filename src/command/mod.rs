@@ -3,6 +3,7 @@
 mod account;
 mod backup;
 mod key;
+mod portable;
 mod progress;
 mod secret;
 mod serve;
@@ -50,6 +51,8 @@ enum Subcommand {
     Backup(backup::Backup),
     Restore(backup::Restore),
     VerifyData(verify::VerifyData),
+    Export(portable::Export),
+    Import(portable::Import),
     Version(Version),
 }
 
@@ -89,6 +92,8 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Backup(backup)) => backup::back_up(&backup),
         Some(Subcommand::Restore(restore)) => backup::restore(&restore),
         Some(Subcommand::VerifyData(verify)) => verify::run(&verify),
+        Some(Subcommand::Export(export)) => portable::export(&export),
+        Some(Subcommand::Import(import)) => portable::import(&import),
         Some(Subcommand::Version(_)) => version(),
     }
 }

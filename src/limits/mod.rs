@@ -144,6 +144,9 @@ pub const ARCHIVE_QUERY_IDS_MAX: usize = 100;
 /// Bytes of unacknowledged stanzas that a session may take along into the node's next life.
 pub const KEPT_SESSION_BYTES_MAX: usize = 512 * 1024;
 
+/// Bytes of one element of a document that an operator imports (XEP-0227): an item, a message, a vCard with its picture.
+pub const DOCUMENT_ELEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+
 /// How long a code is good.
 pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);
 /// Guesses at one code.

@@ -41,7 +41,7 @@ mod tests;
 pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
 pub use load::{Loader, schema_in, schema_version};
-pub use pubsub::{PepChange, SHELF};
+pub use pubsub::{PRIVATE_SHELF, PepChange, SHELF, VCARD_ITEM, VCARD_SHELF, private_shelf};
 pub use snapshot::{CopyFault, Record};
 pub use verify::{TreeFigures, Verified};
 

@@ -34,6 +34,20 @@ pub enum PepChange<'a> {
 /// Begins the names of what is no node.
 pub const SHELF: char = '\u{1}';
 
+/// Where the vCard lies, without its picture.
+pub const VCARD_SHELF: &str = "\u{1}vcard";
+/// Its one item.
+pub const VCARD_ITEM: &str = "vcard";
+/// Where private XML lies, an item for each element ([`crate::pubsub::private_id`]).
+pub const PRIVATE_SHELF: &str = "\u{1}private";
+
+/// What [`PRIVATE_SHELF`] is like.
+pub fn private_shelf() -> Node {
+    let config =
+        crate::pubsub::Config { max_items: limits::PEP_ITEMS_PER_NODE_MAX, ..crate::pubsub::Config::default() };
+    Node { config, ..Node::default() }
+}
+
 /// A node as it is kept.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {

@@ -161,6 +161,15 @@ impl Element {
         });
     }
 
+    /// Changes every child element.
+    pub fn each_child(&mut self, mut change: impl FnMut(&mut Element)) {
+        for node in &mut self.nodes {
+            if let Node::Element(element) = node {
+                change(element);
+            }
+        }
+    }
+
     /// Builder: with an attribute.
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Element {

@@ -91,6 +91,19 @@ pub fn copy_of_store(data_dir: &Path, progress: &mut Progress<'_>) -> Result<Sto
     Ok(StoreCopy { store: dir.copy_stopped(data_dir, progress)?, running: false, _dir: dir })
 }
 
+/// The store of a node that does not run, to be changed, and the node's domain.
+pub fn open_stopped(data_dir: &Path) -> Result<(Store, BareJid), ControlFault> {
+    let dir = data_dir.join("store");
+    let domain = domain_of(data_dir).filter(|_| dir.exists());
+    let domain = domain.ok_or_else(|| BackupFault::NoData(data_dir.to_owned()))?;
+    Ok((Store::open(&dir).map_err(BackupFault::Open)?, domain))
+}
+
+/// Whose data lie there: the domain that the server key names.
+pub fn domain(data_dir: &Path) -> Result<BareJid, ControlFault> {
+    domain_of(data_dir).ok_or_else(|| BackupFault::NoData(data_dir.to_owned()).into())
+}
+
 /// What a backup says of itself.
 pub(super) fn manifest(domain: &BareJid, key: Fingerprint, now: Timestamp) -> Manifest {
     Manifest {

@@ -11,7 +11,7 @@ mod copy;
 mod server;
 
 pub use client::{Asked, ask};
-pub use copy::{BackedUp, StoreCopy, back_up, copy_of_store};
+pub use copy::{BackedUp, StoreCopy, back_up, copy_of_store, domain, open_stopped};
 pub(super) use server::Server;
 
 use std::fmt;
