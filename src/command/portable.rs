@@ -24,8 +24,8 @@ use super::{REFUSED, complain, data_dir, out};
 #[argh(
     subcommand,
     name = "export",
-    example = "For ejabberd:\n  {command_name} --to everybody.xml\n  ejabberdctl import_piefxis /absolute/path/of/everybody.xml",
-    example = "For Prosody, a file for each user, which prosody-migrator reads as a store of type xep0227:\n  {command_name} --each --to users/",
+    example = "For ejabberd:\n  {command_name} --ejabberd --to everybody.xml\n  ejabberdctl import_piefxis /absolute/path/of/everybody.xml",
+    example = "For Prosody, a file for each user, which `prosody-migrator --keep-going` reads as a store of type xep0227:\n  {command_name} --each --to users/",
     note = "The files hold what people wrote to each other, and what their passwords can be guessed from: keep them like the data itself.",
     note = "A Kontalk app logs in with its key, which only a Kontalk node understands; elsewhere its user needs a password.",
     error_code(1, "nothing, or not all, was exported; the reason is printed")
@@ -37,6 +37,9 @@ pub(super) struct Export {
     /// write a file for each user
     #[argh(switch)]
     each: bool,
+    /// write what is kept of passwords as ejabberd reads it, which is not as the specification has it
+    #[argh(switch)]
+    ejabberd: bool,
     /// the node's data directory
     #[argh(option)]
     data: Option<PathBuf>,
@@ -83,7 +86,7 @@ pub(super) fn export(arguments: &Export) -> ExitCode {
         };
         let mut copying = Progress::new("copying", Unit::Bytes);
         let mut copy = copy_of_store(&data, &mut |bytes| copying.tell(bytes)).map_err(|fault| refuse(&fault))?;
-        let export = portable::Export::new(&mut copy.store, &domain);
+        let export = portable::Export::new(&mut copy.store, &domain).for_ejabberd(arguments.ejabberd);
         write(export, target).map_err(|fault| refuse(&fault))
     });
     match exported {

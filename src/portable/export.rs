@@ -36,13 +36,21 @@ pub struct Exported {
 pub struct Export<'a> {
     store: &'a mut Store,
     domain: &'a BareJid,
+    for_ejabberd: bool,
     done: Exported,
 }
 
 impl<'a> Export<'a> {
     /// Of the accounts in this store, which serves this domain.
     pub fn new(store: &'a mut Store, domain: &'a BareJid) -> Export<'a> {
-        Export { store, domain, done: Exported::default() }
+        Export { store, domain, for_ejabberd: false, done: Exported::default() }
+    }
+
+    /// Writes what is kept of passwords as ejabberd's import (seen in 23.01) reads it: in base64 of base64. Nobody else does.
+    #[must_use]
+    pub fn for_ejabberd(mut self, yes: bool) -> Export<'a> {
+        self.for_ejabberd = yes;
+        self
     }
 
     /// Writes all accounts into one document. `progress` is told how many there are so far.
@@ -121,7 +129,7 @@ impl<'a> Export<'a> {
         };
         for (mechanism, hash) in [("SCRAM-SHA-1", &keys.sha1), ("SCRAM-SHA-256", &keys.sha256)] {
             if !hash.stored_key.is_empty() {
-                line(out, &credentials(mechanism, &keys, hash))?;
+                line(out, &credentials(mechanism, &keys, hash, self.for_ejabberd))?;
             }
         }
         Ok(())
@@ -307,14 +315,18 @@ fn line(out: &mut dyn Write, element: &Element) -> io::Result<()> {
     writeln!(out, "{}", element.to_text(ns::PIE))
 }
 
-fn credentials(mechanism: &'static str, keys: &ScramKeys, hash: &Keys) -> Element {
+fn credentials(mechanism: &'static str, keys: &ScramKeys, hash: &Keys, twice: bool) -> Element {
+    let base64 = |bytes: &[u8]| {
+        let once = BASE64.encode(bytes);
+        if twice { BASE64.encode(once) } else { once }
+    };
     let part = |name: &'static str, text: &str| Element::new(name, ns::PIE_SCRAM).with_text(text);
     Element::new("scram-credentials", ns::PIE_SCRAM)
         .with("mechanism", mechanism)
         .with_child(part("iter-count", &keys.iterations.to_string()))
-        .with_child(part("salt", &BASE64.encode(&keys.salt)))
-        .with_child(part("server-key", &BASE64.encode(&hash.server_key)))
-        .with_child(part("stored-key", &BASE64.encode(&hash.stored_key)))
+        .with_child(part("salt", &base64(&keys.salt)))
+        .with_child(part("server-key", &base64(&hash.server_key)))
+        .with_child(part("stored-key", &base64(&hash.stored_key)))
 }
 
 fn attribute(text: &str) -> String {

@@ -73,7 +73,7 @@ impl Passwords {
                 return;
             }
         };
-        match found.filter(|f| f.keys.stored_key.len() == bytes && f.keys.server_key.len() == bytes) {
+        match found.and_then(|found| found.of(bytes)) {
             Some(found) => *place = Some(found),
             None => self.unusable = true,
         }
@@ -110,6 +110,18 @@ impl Found {
         let keys = Keys { stored_key: decoded(stored_key)?, server_key: decoded(server_key)? };
         let salt = decoded(salt).filter(|salt| !salt.is_empty() && salt.len() <= SALT_BYTES_MAX)?;
         Some(Found { salt, iterations, keys })
+    }
+
+    /// Keys of so many bytes. ejabberd writes base64 of base64.
+    fn of(self, bytes: usize) -> Option<Found> {
+        let fits = |keys: &Keys| keys.stored_key.len() == bytes && keys.server_key.len() == bytes;
+        if fits(&self.keys) {
+            return Some(self);
+        }
+        let again = |bytes: &[u8]| BASE64.decode(bytes).ok();
+        let keys = Keys { stored_key: again(&self.keys.stored_key)?, server_key: again(&self.keys.server_key)? };
+        let salt = again(&self.salt)?;
+        fits(&keys).then_some(Found { salt, iterations: self.iterations, keys })
     }
 
     fn with(&self, sha1: Keys, sha256: Keys) -> ScramKeys {
@@ -175,7 +187,14 @@ mod tests {
             field(&made.sha1.server_key),
             field(&made.salt)
         );
-        for text in ["pencil", &old] {
+        let twice = |bytes: &[u8]| BASE64.encode(field(bytes));
+        let newer = format!(
+            "scram:sha256,{},{},{},4096",
+            twice(&made.sha256.stored_key),
+            twice(&made.sha256.server_key),
+            twice(&made.salt)
+        );
+        for text in ["pencil", &old, &newer] {
             let mut passwords = Passwords::default();
             passwords.attribute(text);
             let (Outcome::Whole(kept) | Outcome::Partial(kept, _)) = passwords.outcome([1; SALT_BYTES]) else {
