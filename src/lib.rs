@@ -20,14 +20,18 @@
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`admin`] | administration in chat: forms in, operations out | words |
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
+//! | | [`push`] | whom to wake for a message, and what is said | words |
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub |
+//! | | [`upload`] | who may put which file where | words |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
-//! | | [`sms`] | ways to send a code | phone |
+//! | | [`sms`] | ways to send a code | limits phone |
 //! | | [`age`] | files encrypted with a passphrase | |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
-//! | assembly | [`config`] | file to typed configuration, all problems at once | words |
+//! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
+//! | | [`component`] | one component: a task around its stream | words router net c2s |
+//! | assembly | [`config`] | file to typed configuration, all problems at once | words sms |
 //! | | [`backup`] | everything a node is, in one encrypted file, and back | words pgp store age |
 //! | | [`portable`] | users on the way from one server to another | words archive pubsub roster router services store stream |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
@@ -36,7 +40,8 @@
 //! # A stanza in eight hops
 //! socket → [`c2s`] reads → [`xml::Framer`] cuts → [`stream`] stamps the full JID → the hub's inbox (`node::hub`) →
 //! [`router`] decides → [`store`] commits what must survive → the session's outbox, which [`c2s`] writes. What is for the node
-//! itself goes from the hub to [`services`], and the answer comes back the same way.
+//! itself goes from the hub to [`services`], and the answer comes back the same way. Requests over HTTP go from [`web`] to a page of
+//! its table.
 //!
 //! # Promises
 //! 1. **An acknowledgement is a promise.** Before a client's `<r/>` is answered, each message it sent is with every receiving
@@ -64,6 +69,7 @@
 //! | RFC 7622 | yes | addresses |
 //! | RFC 7677 | yes | SCRAM-SHA-256 |
 //! | RFC 8265 | yes | localparts, resourceparts, passwords |
+//! | RFC 9110 | partly | what uploaded files need: ranges, conditions |
 //! | RFC 9266 | yes | tls-exporter, with TLS 1.3 |
 //! | RFC 9580 | partly | v4 keys as Kontalk makes them |
 //! | XEP-0004 | partly | forms of registration and of nodes |
@@ -82,10 +88,12 @@
 //! | XEP-0084 | yes | |
 //! | XEP-0085 | yes | passed on, not stored |
 //! | XEP-0092 | yes | |
+//! | XEP-0114 | yes | |
 //! | XEP-0115 | yes | |
 //! | XEP-0128 | yes | |
 //! | XEP-0133 | partly | accounts, passwords, sessions, figures, lists, announcements; no rosters, blacklists, messages of the day |
 //! | XEP-0153 | yes | by way of XEP-0398 |
+//! | XEP-0156 | yes | host-meta in both forms; there is nothing to list yet |
 //! | XEP-0157 | yes | the configured contact |
 //! | XEP-0160 | yes | |
 //! | XEP-0163 | yes | |
@@ -105,7 +113,9 @@
 //! | XEP-0333 | yes | passed on and archived |
 //! | XEP-0334 | yes | |
 //! | XEP-0352 | yes | presence and events are held, chat states are dropped |
+//! | XEP-0357 | partly | message counts only; a service ends a registration by an error, not by taking an affiliation away |
 //! | XEP-0359 | yes | |
+//! | XEP-0363 | yes | and its old form, which Kontalk's clients speak |
 //! | XEP-0368 | partly | direct TLS for clients |
 //! | XEP-0373 | partly | keys as nodes; the form of the server key's user id |
 //! | XEP-0384 | yes | as nodes, in its old and its new form |
@@ -122,9 +132,11 @@
 //! | XEP-0490 | yes | as a node |
 //! | XEP-0515 | yes | |
 //!
-//! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
+//! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3986 (URLs), RFC 6266 (names of downloads), RFC 6415
+//! (host-meta), RFC 9112 (HTTP/1.1), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
 //! (certificates and keys in DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
-//! (language tags), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
+//! (language tags), RFC 6598, RFC 6901 and RFC 7617 (providers of text messages), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open
+//! list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
@@ -135,6 +147,7 @@ pub mod backup;
 pub mod c2s;
 pub mod caps;
 pub mod chapters;
+pub mod component;
 pub mod config;
 pub mod jid;
 pub mod limits;
@@ -144,6 +157,7 @@ pub mod pgp;
 pub mod phone;
 pub mod portable;
 pub mod pubsub;
+pub mod push;
 pub mod roster;
 pub mod router;
 pub mod services;
@@ -151,4 +165,6 @@ pub mod sms;
 pub mod stanza;
 pub mod store;
 pub mod stream;
+pub mod upload;
+pub mod web;
 pub mod xml;

@@ -92,6 +92,9 @@ fn a_backup_from_the_middle_of_a_flood_has_every_acknowledged_message_and_the_sa
     }
     fs::create_dir_all(place.node.data_dir().join("uploads/ab")).unwrap();
     fs::write(place.node.data_dir().join("uploads/ab/picture"), vec![7; 300_000]).unwrap();
+    let last_year = std::time::UNIX_EPOCH + std::time::Duration::from_secs(1_700_000_000);
+    let upload = place.node.data_dir().join("uploads/ab/picture");
+    fs::File::options().write(true).open(&upload).unwrap().set_modified(last_year).unwrap();
     symlink("/etc", place.node.data_dir().join("link")).unwrap();
     let fingerprint = stdout(&place.node.cli(&["key", "fingerprint"]));
     let secrets =
@@ -141,6 +144,7 @@ fn a_backup_from_the_middle_of_a_flood_has_every_acknowledged_message_and_the_sa
         assert_eq!(mode & 0o777, 0o600, "{name}");
     }
     assert_eq!(fs::read(place.node.data_dir().join("uploads/ab/picture")).unwrap(), vec![7; 300_000]);
+    assert_eq!(fs::metadata(&upload).unwrap().modified().unwrap(), last_year);
     assert!(!place.node.data_dir().join("link").exists());
 
     place.node.start_again();

@@ -18,7 +18,7 @@ use support::client::{Connect, TlsVersion, authorities_were_named};
 use support::node::{Node, NodeOptions};
 use support::registration::{Number, field, field_element};
 use support::sasl2::BIND;
-use support::stanzas::refusal;
+use support::stanzas::{body_of, refusal};
 
 fn node() -> Node {
     Node::start(NodeOptions::default())
@@ -247,6 +247,8 @@ fn force_ends_the_session_of_the_previous_owner() {
     let session = anna_app.sm.clone().unwrap();
     let mut heir = Person::new(5, "+15555215554", Connect::to(&node));
     heir.register(&mut node, true);
+    let notice = anna_app.expect("a word about it", |el| el.attribute("type") == Some("headline"));
+    assert!(body_of(&notice).is_some_and(|text| text.contains("registered again")));
     anna_app.expect_end();
     let mut heir_app = heir.with_certificate();
     heir_app.external("").unwrap();

@@ -1,5 +1,6 @@
 //! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
-//! parser, telephone numbers, registration forms, roster and block lists, configuration.
+//! parser, telephone numbers, registration forms, roster and block lists, configuration, uploads, text messages, modems, reports of
+//! delivery.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
 //! and input), no memory beyond the limits. A fault's input belongs into the corpus; every run begins with that.
@@ -10,8 +11,12 @@
 //! - `KONTALK_WRITE_CORPUS=1` makes the corpus' keys and certificates anew.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
+#[path = "support/hostile_modem.rs"]
+mod hostile_modem;
 #[path = "support/hostile_stream.rs"]
 mod hostile_stream;
+#[path = "support/hostile_upload.rs"]
+mod hostile_upload;
 #[path = "support/hostile_words.rs"]
 mod hostile_words;
 #[path = "support/keys.rs"]
@@ -43,7 +48,7 @@ type Target = fn(&mut Random, &[u8]) -> bool;
 ///
 /// The shares go by cost: a ring costs forty times what a stanza costs, for signatures are verified.
 const TARGETS: &[(&str, u64, u64, Target)] = &[
-    ("xml", 320, 100, hostile_words::framer),
+    ("xml", 200, 100, hostile_words::framer),
     ("stream", 300, 20, hostile_stream::stream),
     ("ring", 40, 50, ring),
     ("certificate", 40, 20, certificate),
@@ -52,6 +57,10 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("roster", 80, 30, hostile_words::roster),
     ("admin", 30, 20, hostile_words::administration),
     ("config", 10, 10, hostile_words::config),
+    ("pdu", 100, 50, hostile_modem::pdu),
+    ("modem", 3, 50, hostile_modem::modem),
+    ("upload", 20, 20, hostile_upload::upload),
+    ("receipt", 10, 50, hostile_words::receipt),
 ];
 
 #[test]

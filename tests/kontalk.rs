@@ -13,12 +13,14 @@ use std::time::{Duration, SystemTime};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use keys::ClientKey;
+use kontalk_node::pgp::UserRing;
 use kontalk_node::xml::{Element, ns};
 use person::Person;
 use support::body;
 use support::client::{Client, Connect};
 use support::node::{DOMAIN, Node, NodeOptions};
 use support::registration::field;
+use support::stanzas::body_of;
 
 fn pair(node: &mut Node) -> (Person, Person) {
     let mut anna = Person::new(0, "+15555215554", Connect::to(node));
@@ -235,4 +237,107 @@ fn a_private_key_moves_to_another_device_once() {
     assert_eq!(text("private").as_deref(), Some("c2VjcmV0IHJpbmc="));
     assert_eq!(STANDARD.decode(text("public").unwrap()).unwrap(), anna.ring);
     assert!(anna.stranger().ask("get", Some(DOMAIN), &fetch(&token)).is_err(), "only once");
+}
+
+#[test]
+fn a_revocation_that_its_owner_publishes_locks_the_key_out_for_good() {
+    let mut node = node();
+    let (anna, bruno) = pair(&mut node);
+    let (mut app, mut friend) = (anna.online(), bruno.online());
+    let publish = |ring: &[u8]| format!("<pubkey xmlns='{}'>{}</pubkey>", ns::KONTALK_PUBKEY, STANDARD.encode(ring));
+    let own = anna.number.address();
+    for (to, ring) in [
+        (own.as_str(), bruno.key.public_ring()),
+        (own.as_str(), Vec::new()),
+        (own.as_str(), b"no ring".to_vec()),
+        (DOMAIN, anna.key.public_ring()),
+        (&bruno.number.address(), bruno.key.public_ring()),
+    ] {
+        let refused = app.ask("set", Some(to), &publish(&ring)).unwrap_err();
+        assert!(format!("{refused:?}").contains("bad-request"), "{refused:?}");
+    }
+    // What adds nothing changes nothing.
+    assert_eq!(app.ask("set", Some(&own), &publish(&anna.key.public_ring())).unwrap(), None);
+    let pubkey = format!("<pubkey xmlns='{}'/>", ns::KONTALK_PUBKEY);
+    let ring = |answer: Element| STANDARD.decode(answer.text()).unwrap();
+    assert_eq!(ring(ask(&mut friend, Some(&own), &pubkey).unwrap()), anna.ring);
+
+    let revoked = anna.key.revoked_ring(SystemTime::now() - Duration::from_secs(60));
+    assert_eq!(app.ask("set", Some(&own), &publish(&revoked)).unwrap(), None);
+    app.expect_end();
+    let refused = anna.with_certificate().external("").unwrap_err();
+    assert!(matches!(refused.as_str(), "not-authorized" | "invalid-authzid"), "{refused}");
+    // Contacts who ask see it.
+    let told = UserRing::parse(&ring(ask(&mut friend, Some(&own), &pubkey).unwrap())).unwrap();
+    assert!(told.is_revoked());
+}
+
+#[test]
+fn who_does_not_want_to_be_found_is_found_only_by_those_he_knows() {
+    let mut node = node();
+    let (anna, bruno) = pair(&mut node);
+    let mut carla = Person::new(3, "+5491112345678", Connect::to(&node));
+    carla.register(&mut node, false);
+    let (mut anna_app, mut bruno_app, mut carla_app) = (anna.online(), bruno.online(), carla.online());
+    anna_app.befriend(&mut bruno_app);
+    let command = |rest: &str| {
+        format!("<command xmlns='{}' node='urn:kontalk:discover:0#discoverable'{rest}</command>", ns::COMMANDS)
+    };
+    let set = |value: &str| {
+        command(&format!(
+            " action='complete'><x xmlns='{}' type='submit'><field var='discoverable'><value>{value}</value></field></x>",
+            ns::DATA_FORMS
+        ))
+    };
+    let own = anna.number.address();
+    let list = format!("<query xmlns='{}' node='{}'/>", ns::DISCO_ITEMS, ns::COMMANDS);
+    let listed = anna_app.ask("get", Some(&own), &list).unwrap().expect("the commands");
+    assert_eq!(listed.children().count(), 1, "{listed:?}");
+    let form = anna_app.ask("set", Some(&own), &command(">")).unwrap().expect("a form");
+    assert_eq!(field(&form, "discoverable").as_deref(), Some("1"));
+    let found = |app: &mut Client| {
+        let query = format!("<query xmlns='{}'><item jid='{own}'/></query>", ns::KONTALK_ROSTER);
+        let key = format!("<pubkey xmlns='{}'/>", ns::KONTALK_PUBKEY);
+        let matched = ask(app, Some(&format!("probe@{DOMAIN}")), &query).unwrap().children().count() == 1;
+        assert_eq!(matched, ask(app, Some(&own), &key).is_ok());
+        matched
+    };
+    assert!(found(&mut bruno_app) && found(&mut carla_app));
+    let done = anna_app.ask("set", Some(&own), &set("0")).unwrap().expect("a note");
+    assert_eq!(done.attribute("status"), Some("completed"));
+    assert!(found(&mut bruno_app) && !found(&mut carla_app));
+    anna_app.ask("set", Some(&own), &set("1")).unwrap();
+    assert!(found(&mut carla_app));
+    // Nobody decides for others.
+    assert!(carla_app.ask("set", Some(&own), &set("0")).is_err());
+}
+
+#[test]
+fn an_announcement_is_signed_for_those_who_have_a_key() {
+    let mut options = NodeOptions::default();
+    options.add_config("admins = [\"admin@kontalk.test\"]");
+    let mut node = Node::start(options);
+    for user in ["admin", "romeo"] {
+        node.add_account(user);
+    }
+    let (anna, _) = pair(&mut node);
+    let (mut app, mut romeo) = (anna.online(), Client::online(&node, "romeo", "balcony"));
+    let mut admin = Client::online(&node, "admin", "desk");
+    let words = body("the node is away on Sunday");
+    let command = |rest: String| {
+        format!("<command xmlns='{}' node='http://jabber.org/protocol/admin#announce'{rest}</command>", ns::COMMANDS)
+    };
+    let begun = admin.ask("set", Some(DOMAIN), &command(">".to_owned())).unwrap().expect("a form");
+    let session = begun.attribute("sessionid").unwrap();
+    let form = format!(
+        " sessionid='{session}'><x xmlns='{}' type='submit'><field var='announcement'><value>{words}</value></field></x>",
+        ns::DATA_FORMS
+    );
+    admin.ask("set", Some(DOMAIN), &command(form)).unwrap();
+    romeo.expect_body(&words);
+    let told = app.expect("a signed word", |el| el.child("x", ns::SIGNED).is_some());
+    assert_eq!((told.attribute("from"), body_of(&told)), (Some(DOMAIN), None));
+    let message = STANDARD.decode(told.child("x", ns::SIGNED).unwrap().text()).unwrap();
+    assert!(message.windows(words.len()).any(|part| part == words.as_bytes()), "the text is inside");
+    assert!(!app.drain().iter().any(|el| body_of(el).is_some()), "and only there");
 }

@@ -2,13 +2,15 @@
 //! each other and with the Kontalk test client.
 //!
 //! `tests/stock/` holds a small driver for each library. It obeys `send TO BODY`, `subscribe JID`, `subscribed JID` and
-//! `quit` (`archive.py` others besides), and tells `online JID`, `presence FROM TYPE`, `message FROM BODY` and `refused`. The libraries live in
+//! `quit` (`slixmpp_client.py`, `archive.py` and `component.py` others besides), and tells `online JID`, `presence FROM TYPE`,
+//! `message FROM BODY` and `refused`. The libraries live in
 //! `tests/.venv`, which `tests/run` makes; `KONTALK_TEST_PYTHON` names another Python that has them.
 #![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 
 mod support;
 
 use std::io::{BufRead, BufReader, Write};
+use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, Stdio};
 use std::sync::mpsc::{Receiver, channel};
@@ -17,6 +19,7 @@ use std::time::Duration;
 
 use support::body;
 use support::client::Client;
+use support::component::{SECRET, port_of, with_components};
 use support::node::{DOMAIN, Node, NodeOptions, password_of};
 
 /// One stock client as a child process.
@@ -41,10 +44,21 @@ impl Stock {
         password: &str,
         environment: &[(&str, &Path)],
     ) -> Stock {
-        let (host, port) = (node.address.ip().to_string(), node.address.port().to_string());
+        Stock::start_at(script, node.address, &format!("{user}@{DOMAIN}"), password, environment)
+    }
+
+    /// A client or a component of this name at any port.
+    fn start_at(
+        script: &'static str,
+        address: SocketAddr,
+        name: &str,
+        password: &str,
+        environment: &[(&str, &Path)],
+    ) -> Stock {
+        let (host, port) = (address.ip().to_string(), address.port().to_string());
         let mut child = Command::new(python())
             .arg(Path::new(STOCK_DIR).join(script))
-            .args([format!("{user}@{DOMAIN}"), host, port])
+            .args([name.to_owned(), host, port])
             .env("PYTHONDONTWRITEBYTECODE", "1")
             .envs(environment.iter().copied())
             .stdin(Stdio::piped())
@@ -168,6 +182,53 @@ fn a_stock_client_pages_through_an_archive_of_a_thousand_messages() {
     reader.expect("read");
     reader.order("ends");
     assert_eq!(reader.expect("ends "), format!("{} {}", ids[0], ids[MANY - 1]));
+}
+
+#[test]
+fn a_stock_client_finds_the_upload_service_and_sends_a_file() {
+    let node = Node::start(NodeOptions::default());
+    node.add_account("romeo");
+    let mut romeo = Stock::start("slixmpp_client.py", &node, "romeo", &password_of("romeo"));
+    romeo.expect("online ");
+    romeo.order("upload täxt.txt what is in it");
+    assert_eq!(romeo.expect("service "), DOMAIN);
+    assert_eq!(romeo.expect("uploaded "), "201 200 what is in it");
+}
+
+#[test]
+fn a_stock_component_serves_its_domain() {
+    let gateway = "sms.kontalk.test";
+    let node = Node::start(with_components(&[gateway]));
+    node.add_account("romeo");
+    let port = port_of(&node, 0);
+    let mut refused = Stock::start_at("component.py", port, gateway, "a guess", &[]);
+    refused.expect("refused not-authorized");
+    drop(refused);
+    let mut component = Stock::start_at("component.py", port, gateway, SECRET, &[]);
+    component.expect("online ");
+    let mut romeo = Client::online(&node, "romeo", "orchard");
+    let jid = romeo.full().to_string();
+
+    // It answers whatever it is told, and discovery by itself.
+    romeo.say("anybody@sms.kontalk.test", &body("to a stock component"));
+    assert_eq!(component.expect(&format!("message {jid} ")), body("to a stock component"));
+    let echo = romeo.expect_body(&body("to a stock component"));
+    assert_eq!(echo.attribute("from"), Some("anybody@sms.kontalk.test"));
+    let info = romeo.ask("get", Some(gateway), "<query xmlns='http://jabber.org/protocol/disco#info'/>");
+    let info = info.unwrap().unwrap();
+    assert!(info.children().any(|child| child.attribute("category") == Some("gateway")), "{info:?}");
+    // It asks the node, and subscribes.
+    component.order("ask kontalk.test");
+    assert!(component.expect("features ").contains("http://jabber.org/protocol/disco#items"));
+    component.order("subscribe romeo@kontalk.test");
+    romeo.expect_presence(Some("subscribe"), "bot@sms.kontalk.test");
+    romeo.send("<presence type='subscribed' to='bot@sms.kontalk.test'/>");
+    component.expect("presence romeo@kontalk.test subscribed");
+    component.expect(&format!("presence {jid} available"));
+    component.order(&format!("send romeo@kontalk.test {}", body("from a stock component")));
+    romeo.expect_body(&body("from a stock component"));
+    component.order("quit");
+    node.log_says("component sms.kontalk.test disconnected");
 }
 
 #[test]

@@ -6,6 +6,7 @@ use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Component, Path, PathBuf};
 use std::rc::Rc;
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use tar::{Archive, Entry};
 
@@ -47,7 +48,7 @@ pub fn restore<R: Read>(
     drop(store);
     let mark = Mark { made: manifest.made.clone(), restored: now.to_string() };
     let text = serde_json::to_vec(&mark).unwrap_or_default();
-    write_file(&dir.part().join(mark::FILE_NAME), 0o600, &mut text.as_slice())?;
+    write_file(&dir.part().join(mark::FILE_NAME), 0o600, None, &mut text.as_slice())?;
     dir.keep()?;
     Ok(Restored { manifest, summary, verified })
 }
@@ -180,7 +181,8 @@ impl<'a> Unpacking<'a> {
             made.map_err(|error| BackupFault::Target(parent.to_owned(), error))?;
         }
         let mode = entry.header().mode().unwrap_or(0o600) & 0o777;
-        write_file(&path, mode, entry)
+        let modified = UNIX_EPOCH + Duration::from_secs(entry.header().mtime().unwrap_or_default());
+        write_file(&path, mode, Some(modified), entry)
     }
 
     fn finish(self) -> Result<(Manifest, Summary, Store), BackupFault> {
@@ -213,10 +215,11 @@ fn json<R: Read, T: serde::de::DeserializeOwned>(entry: &mut Entry<'_, R>, path:
 }
 
 /// Writes a file that is not there yet. An error of either side counts as one of the disk's; one of the backup's is known otherwise.
-fn write_file(path: &Path, mode: u32, from: &mut dyn Read) -> Result<(), BackupFault> {
+fn write_file(path: &Path, mode: u32, modified: Option<SystemTime>, from: &mut dyn Read) -> Result<(), BackupFault> {
     let written = OpenOptions::new().write(true).create_new(true).mode(mode).open(path).and_then(|mut file| {
         io::copy(from, &mut file)?;
-        file.flush()
+        file.flush()?;
+        modified.map_or(Ok(()), |modified| file.set_modified(modified))
     });
     written.map_err(|error| BackupFault::Target(path.to_owned(), error))
 }

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use tar::{Builder, Header};
 
 use super::{BackupFault, END, FILES, MANIFEST, Manifest, PART_BYTES, Progress, SOCKET, STORE, Summary, mark, verify};
+use crate::stanza::Timestamp;
 use crate::store::{CopyFault, Record, Store};
 
 /// Writes the archive of a node's data to `out`. The server key must be among the files.
@@ -20,8 +21,8 @@ pub fn write(
     out: &mut dyn Write,
     progress: &mut Progress<'_>,
 ) -> Result<Summary, BackupFault> {
-    let mut archive = Archive { out: Builder::new(out), made: 0, summary: Summary::default(), progress };
-    archive.made = crate::stanza::Timestamp::parse(&manifest.made).map_or(0, |made| made.secs());
+    let made = Timestamp::parse(&manifest.made).map_or(0, |made| made.secs());
+    let mut archive = Archive { out: Builder::new(out), made, summary: Summary::default(), progress };
     archive.json(MANIFEST, manifest)?;
     archive.store(store)?;
     archive.directory(data_dir, Path::new(""))?;
@@ -32,7 +33,7 @@ pub fn write(
 
 struct Archive<'a, 'p> {
     out: Builder<&'a mut dyn Write>,
-    /// Seconds since 1970, for all entries.
+    /// Seconds since 1970, for what is no file.
     made: u64,
     summary: Summary,
     progress: &'p mut Progress<'a>,
@@ -46,7 +47,7 @@ impl Archive<'_, '_> {
             part = postcard::to_extend(&(tree, key, value), gathered).map_err(io::Error::other)?;
             if part.len() >= PART_BYTES {
                 number += 1;
-                self.entry(&format!("{STORE}/{number:08}"), 0o600, part.len() as u64, &mut part.as_slice())?;
+                self.entry(&format!("{STORE}/{number:08}"), self.plain(), part.len() as u64, &mut part.as_slice())?;
                 part.clear();
             }
             Ok(())
@@ -57,7 +58,7 @@ impl Archive<'_, '_> {
         })?;
         if !part.is_empty() {
             let name = format!("{STORE}/{:08}", number + 1);
-            self.entry(&name, 0o600, part.len() as u64, &mut part.as_slice()).map_err(target)?;
+            self.entry(&name, self.plain(), part.len() as u64, &mut part.as_slice()).map_err(target)?;
         }
         Ok(())
     }
@@ -102,7 +103,7 @@ impl Archive<'_, '_> {
         let name = name.to_str().ok_or_else(|| {
             BackupFault::Source(from.clone(), io::Error::new(io::ErrorKind::InvalidData, "its name is not UTF-8"))
         })?;
-        let written = self.entry(name, known.mode() & 0o777, known.len(), &mut whole);
+        let written = self.entry(name, stamped(known.mode(), known.mtime()), known.len(), &mut whole);
         if let Some(error) = whole.failed {
             return Err(BackupFault::Source(from, error));
         }
@@ -113,19 +114,28 @@ impl Archive<'_, '_> {
 
     fn json<T: serde::Serialize>(&mut self, name: &str, value: &T) -> Result<(), BackupFault> {
         let text = serde_json::to_vec_pretty(value).map_err(|error| target(error.into()))?;
-        self.entry(name, 0o600, text.len() as u64, &mut text.as_slice()).map_err(target)
+        self.entry(name, self.plain(), text.len() as u64, &mut text.as_slice()).map_err(target)
     }
 
-    fn entry(&mut self, name: &str, mode: u32, bytes: u64, from: &mut dyn Read) -> io::Result<()> {
-        let mut header = Header::new_gnu();
+    fn plain(&self) -> Header {
+        stamped(0o600, i64::try_from(self.made).unwrap_or_default())
+    }
+
+    fn entry(&mut self, name: &str, mut header: Header, bytes: u64, from: &mut dyn Read) -> io::Result<()> {
         header.set_size(bytes);
-        header.set_mode(mode);
-        header.set_mtime(self.made);
         self.out.append_data(&mut header, name, from)?;
         self.summary.bytes += bytes;
         (self.progress)(self.summary.bytes);
         Ok(())
     }
+}
+
+/// What is told of an entry besides its name: when a file was written tells how long an upload is kept.
+fn stamped(mode: u32, modified: i64) -> Header {
+    let mut header = Header::new_gnu();
+    header.set_mode(mode & 0o777);
+    header.set_mtime(u64::try_from(modified).unwrap_or_default());
+    header
 }
 
 /// As many bytes of a file as it had when it was opened, or an error of its own.
@@ -160,7 +170,7 @@ impl Read for Whole {
 
 /// Is it of the moment only: the store, which is copied otherwise, the socket, what is half written?
 fn is_passing(path: &Path) -> bool {
-    let at_top = [STORE, SOCKET, mark::FILE_NAME].iter().any(|name| path == Path::new(name));
+    let at_top = [STORE, SOCKET, mark::FILE_NAME, PARTIAL_UPLOADS].iter().any(|name| path == Path::new(name));
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     at_top || name.ends_with(".new") || name.starts_with(verify::SCRATCH)
 }
@@ -177,3 +187,6 @@ fn existing<T>(path: &Path, find: impl FnOnce(&Path) -> io::Result<T>) -> Result
 fn target(error: io::Error) -> BackupFault {
     BackupFault::Target(PathBuf::new(), error)
 }
+
+/// Where uploads lie that are being received.
+const PARTIAL_UPLOADS: &str = "uploads/partial";

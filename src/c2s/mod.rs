@@ -13,6 +13,7 @@ mod wire;
 
 pub use host::{Answer, Host, Peer};
 pub use outbox::{Full, Outbox, Outgoing};
+pub use wire::{Incoming, Progress, Wire};
 
 use std::io;
 use std::net::{IpAddr, Ipv4Addr};
@@ -30,7 +31,6 @@ use crate::stream::{
     Action, Bound, ClientCertificate, Management, ResumeRefused, Resumed, Security, SessionWishes, Stream, TlsFacts,
 };
 use crate::xml::ns;
-use wire::{Progress, Wire};
 
 /// How a connection begins.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -86,7 +86,7 @@ impl Outbox {
     }
 
     /// Nobody reads any more: what is in and what comes is dropped.
-    pub(super) fn close(&self) {
+    pub fn close(&self) {
         let mut queue = self.lock();
         queue.closed = true;
         queue.items = VecDeque::new();

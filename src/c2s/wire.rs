@@ -15,17 +15,36 @@ use crate::limits;
 use crate::net::Transport;
 use crate::stream::Stream;
 
+/// What the bytes that arrive are for.
+pub trait Incoming {
+    /// Takes bytes in.
+    fn receive(&mut self, bytes: &[u8]);
+
+    /// Bytes taken in that were not worked off yet; with more than a stanza's, nothing more is read.
+    fn pending_bytes(&self) -> usize;
+}
+
+impl Incoming for Stream {
+    fn receive(&mut self, bytes: &[u8]) {
+        Stream::receive(self, bytes);
+    }
+
+    fn pending_bytes(&self) -> usize {
+        Stream::pending_bytes(self)
+    }
+}
+
 /// What happened.
 #[derive(Debug, Default)]
-pub(super) struct Progress {
+pub struct Progress {
     /// Bytes arrived and were given to the stream.
-    pub(super) heard: bool,
+    pub heard: bool,
     /// Texts up to this number were written.
-    pub(super) written: Option<u64>,
+    pub written: Option<u64>,
     /// The router said something that is no text.
-    pub(super) item: Option<Outgoing>,
+    pub item: Option<Outgoing>,
     /// The deadline has come.
-    pub(super) timed_out: bool,
+    pub timed_out: bool,
 }
 
 /// Why filling stopped.
@@ -38,7 +57,8 @@ enum Filled {
     Item(Outgoing),
 }
 
-pub(super) struct Wire {
+/// One connection's transport with what waits to be written to it.
+pub struct Wire {
     /// Away only during a TLS handshake.
     transport: Option<Transport>,
     /// What waits to be written, from `sent` on.
@@ -54,7 +74,8 @@ pub(super) struct Wire {
 }
 
 impl Wire {
-    pub(super) fn new(transport: Transport, now: Instant) -> Wire {
+    /// Nothing was heard yet, and nothing waits.
+    pub fn new(transport: Transport, now: Instant) -> Wire {
         Wire {
             transport: Some(transport),
             out: Vec::new(),
@@ -67,19 +88,23 @@ impl Wire {
         }
     }
 
-    pub(super) fn queue(&mut self, text: &str) {
+    /// Text to be written before what is in the outbox.
+    pub fn queue(&mut self, text: &str) {
         self.out.extend_from_slice(text.as_bytes());
     }
 
-    pub(super) fn heard_at(&self) -> Instant {
+    /// When something arrived last.
+    pub fn heard_at(&self) -> Instant {
         self.heard_at
     }
 
-    pub(super) fn stalled_at(&self) -> Option<Instant> {
+    /// Since when the other side has taken nothing of what waits.
+    pub fn stalled_at(&self) -> Option<Instant> {
         self.stalled_at
     }
 
-    pub(super) fn tls_version(&self) -> String {
+    /// The version of TLS, in words.
+    pub fn tls_version(&self) -> String {
         match self.transport.as_ref().and_then(Transport::tls) {
             Some(tls) => tls.version().to_string(),
             None => "no TLS".to_owned(),
@@ -87,9 +112,9 @@ impl Wire {
     }
 
     /// Waits until something happens: writes what waits, takes texts out of the outbox, reads.
-    pub(super) async fn next(
+    pub async fn next(
         &mut self,
-        stream: &mut Stream,
+        stream: &mut impl Incoming,
         outbox: &Outbox,
         deadline: Instant,
     ) -> io::Result<Progress> {
@@ -99,7 +124,7 @@ impl Wire {
     fn poll(
         &mut self,
         cx: &mut Context<'_>,
-        stream: &mut Stream,
+        stream: &mut impl Incoming,
         outbox: &Outbox,
         deadline: Instant,
     ) -> Poll<io::Result<Progress>> {
@@ -176,7 +201,7 @@ impl Wire {
         Ok(true)
     }
 
-    fn poll_read(&mut self, cx: &mut Context<'_>, stream: &mut Stream) -> io::Result<bool> {
+    fn poll_read(&mut self, cx: &mut Context<'_>, stream: &mut impl Incoming) -> io::Result<bool> {
         // What the stream has not worked off waits in the socket instead.
         if stream.pending_bytes() > limits::STANZA_BYTES_MAX {
             return Ok(false);
@@ -207,12 +232,13 @@ impl Wire {
     }
 
     /// Writes everything and gives the transport away for a TLS handshake.
-    pub(super) async fn take_for_tls(&mut self) -> io::Result<Transport> {
+    pub async fn take_for_tls(&mut self) -> io::Result<Transport> {
         self.flush().or(super::timed_out(limits::TLS_HANDSHAKE_TIMEOUT)).await?;
         self.transport.take().ok_or_else(gone)
     }
 
-    pub(super) fn put_back(&mut self, transport: Transport) {
+    /// With its TLS.
+    pub fn put_back(&mut self, transport: Transport) {
         self.transport = Some(transport);
     }
 
@@ -226,7 +252,7 @@ impl Wire {
     }
 
     /// Says the last words, with some patience, and closes.
-    pub(super) async fn close(&mut self) {
+    pub async fn close(&mut self) {
         let farewell = async {
             self.flush().await?;
             match self.transport.as_mut() {

@@ -38,7 +38,7 @@
 //! | `http://kontalk.org/extensions/message#group` | group commands | passed on untouched | `android_from_its_first_launch_to_a_day_of_use` |
 //! | `http://kontalk.org/extensions/message#chatstates` | recording | passed on, not stored | `android_from_its_first_launch_to_a_day_of_use` |
 //! | `http://kontalk.org/extensions/message#upload` | obsolete upload | service-unavailable; no client of today asks | `the_server_answers_every_request` |
-//! | `urn:xmpp:http:upload` | slot in the old form | a path without `&`; PUT is answered with exactly 200 | `android_from_its_first_launch_to_a_day_of_use` |
+//! | `urn:xmpp:http:upload` | slot in the old form | a path without `&`; PUT is answered with exactly 200 | `a_kontalk_client_uploads_in_the_old_form`, `xep0363_slots_in_both_forms` |
 //! | `urn:xmpp:receipts` | request, received | passed on, stored for who is away | `receipts_and_chat_states_pass_between_full_jids`, `offline_storage_keeps_what_kontalk_keeps` |
 //! | `urn:xmpp:delay` | delay | one, in the domain's name, three decimals | `offline_messages_survive_a_restart` |
 //! | `urn:xmpp:blocking` | blocklist, block, unblock | silent both ways | `blocked_traffic_is_dropped_in_both_directions_without_a_word` |

@@ -3,6 +3,7 @@
 mod account;
 mod backup;
 mod key;
+mod modem;
 mod portable;
 mod progress;
 mod secret;
@@ -53,6 +54,7 @@ enum Subcommand {
     VerifyData(verify::VerifyData),
     Export(portable::Export),
     Import(portable::Import),
+    Modem(modem::Modem),
     Version(Version),
 }
 
@@ -94,6 +96,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::VerifyData(verify)) => verify::run(&verify),
         Some(Subcommand::Export(export)) => portable::export(&export),
         Some(Subcommand::Import(import)) => portable::import(&import),
+        Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Version(_)) => version(),
     }
 }

@@ -43,17 +43,27 @@ pub(super) fn run(arguments: &Status) -> ExitCode {
     } else {
         out(&in_words(&status));
     }
-    if status.store_broken || status.damaged_records > 0 { ExitCode::from(REFUSED) } else { ExitCode::SUCCESS }
+    let modem = status.modem.as_ref().and_then(|modem| modem.trouble());
+    if status.store_broken || status.damaged_records > 0 || modem.is_some() {
+        ExitCode::from(REFUSED)
+    } else {
+        ExitCode::SUCCESS
+    }
 }
 
 fn in_words(status: &control::Status) -> String {
-    let verdict = if status.store_broken {
+    let modem = status.modem.as_ref().and_then(|modem| modem.trouble());
+    let verdict = if let Some(trouble) = modem.filter(|_| !status.store_broken) {
+        &format!("No codes can be sent: {trouble}")
+    } else if status.store_broken {
         "The store has failed: nothing is kept any more (remedy: see the log, then restart the node)."
     } else if status.damaged_records > 0 {
         "Some records could not be read and were set aside (remedy: see the log; restore a backup if users miss something)."
     } else {
         "All is well."
     };
+    let modem =
+        status.modem.as_ref().map(|modem| format!("\nmodem             {}", modem.in_short())).unwrap_or_default();
     format!(
         "{verdict}\n\
          domain            {}\n\
@@ -63,7 +73,7 @@ fn in_words(status: &control::Status) -> String {
          sessions          {}\n\
          accounts          {}\n\
          waiting messages  {}\n\
-         store             {:.1} MiB",
+         store             {:.1} MiB{modem}",
         status.domain,
         status.key,
         status.version,

@@ -10,8 +10,10 @@ use crate::jid::BareJid;
 use crate::limits;
 
 use super::document::{Document, Found, Key};
+use super::modem::modem;
 use super::problem::Problem;
-use super::{C2s, Config, Limits, Registration, SmsVia, Throttle, TlsFiles};
+use super::providers::providers;
+use super::{C2s, Components, Config, KontalkPush, Limits, Registration, Sms, SmsVia, Throttle, TlsFiles, web};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -28,7 +30,9 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     c2s(document, &mut config.c2s);
     config.tls = tls(document, base);
     registration(document, &mut config.registration);
-    sms(document, &mut config.sms.via);
+    modem(document, base, &mut config.sms.modem);
+    config.sms.http = providers(document, base);
+    sms(document, &mut config.sms);
     if let Some(found) = document.text("log.level") {
         match found.value.parse() {
             Ok(level) => config.log.level = level,
@@ -38,7 +42,11 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     if let Some(found) = document.number("archive.days", 0..=3650) {
         config.archive.ttl = Duration::from_secs(u64::from(found.value) * 86_400);
     }
+    web::web(document, &mut config.web);
+    web::upload(document, &mut config.upload);
     limits(document, &mut config.limits);
+    components(document, base, &config.domain, &mut config.components);
+    config.push = push(document);
     finish(document, config)
 }
 
@@ -140,7 +148,11 @@ fn c2s(document: &mut Document<'_>, c2s: &mut C2s) {
     }
 }
 
-fn addresses(document: &mut Document<'_>, list: &[Found<String>], seen: &mut Vec<SocketAddr>) -> Vec<SocketAddr> {
+pub(super) fn addresses(
+    document: &mut Document<'_>,
+    list: &[Found<String>],
+    seen: &mut Vec<SocketAddr>,
+) -> Vec<SocketAddr> {
     let mut addresses = Vec::new();
     for found in list {
         match found.value.parse::<SocketAddr>() {
@@ -270,11 +282,21 @@ fn url(document: &mut Document<'_>, path: &str) -> Option<String> {
     }
 }
 
-fn sms(document: &mut Document<'_>, via: &mut SmsVia) {
+fn sms(document: &mut Document<'_>, sms: &mut Sms) {
     if let Some(found) = document.text("sms.via") {
-        match found.value.as_str() {
-            "terminal" => *via = SmsVia::Terminal,
-            _ => document.object(&found, "there is no such way to send", "\"terminal\""),
+        let provider = sms.http.iter().find(|provider| provider.name == found.value);
+        match (found.value.as_str(), provider) {
+            ("terminal", _) => sms.via = SmsVia::Terminal,
+            ("modem", _) => sms.via = SmsVia::Modem,
+            (_, Some(provider)) if provider.kind.makes_codes() => {
+                document.object(&found, "that provider makes codes itself and takes none", "another one");
+            }
+            (name, Some(_)) => sms.via = SmsVia::Provider(name.to_owned()),
+            (_, None) => document.object(
+                &found,
+                "there is no such way to send",
+                "\"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes",
+            ),
         }
     }
 }
@@ -310,12 +332,90 @@ fn limits(document: &mut Document<'_>, limits: &mut Limits) {
     }
 }
 
+fn components(document: &mut Document<'_>, base: &Path, own: &BareJid, components: &mut Components) {
+    if let Some(listen) = document.list("components.listen") {
+        components.listen = addresses(document, &listen, &mut Vec::new());
+        for found in listen.iter().filter(|found| found.value.parse().is_ok_and(|a: SocketAddr| !a.ip().is_loopback()))
+        {
+            document.warn(
+                found,
+                "other machines can connect, and what passes is not encrypted",
+                "an address of this machine alone, or a network nobody else is in",
+            );
+        }
+    }
+    for (name, found) in document.table("components.secret_files").unwrap_or_default() {
+        let domain = match BareJid::domain(&name) {
+            Ok(domain) => domain,
+            Err(error) => {
+                let text = format!("{name} is no domain: {error}");
+                document.object(&found, &text, &format!("e.g. {}", found.key.example));
+                continue;
+            }
+        };
+        if domain == *own {
+            document.object(&found, "that is the node's own domain", "a domain of the component's own");
+        } else if components.secret_files.iter().any(|(known, _)| *known == domain) {
+            document.object(&found, "the same domain is named twice", "name it once");
+        }
+        let path = base.join(&found.value);
+        match fs::read_to_string(&path).map(zeroize::Zeroizing::new) {
+            Ok(content) if content.lines().next().unwrap_or_default().trim().len() < SECRET_BYTES_MIN => {
+                let remedy = format!("a random line: openssl rand -hex 32 > {}", path.display());
+                document.object(&found, &format!("its first line is shorter than {SECRET_BYTES_MIN} bytes"), &remedy);
+            }
+            Ok(_) => {}
+            Err(error) => {
+                let text = format!("cannot be read: {error}");
+                document.object(&found, &text, "it must exist, and the user kontalk-node be allowed to read it");
+            }
+        }
+        let mode = fs::metadata(&path).map_or(0, |metadata| metadata.permissions().mode());
+        if mode & 0o007 != 0 {
+            let remedy = format!("chmod o-rwx {}", path.display());
+            document.warn(&found, "anybody on this machine can read the secret", &remedy);
+        }
+        components.secret_files.push((domain, path));
+    }
+}
+
+/// Kontalk's own push registration needs both.
+fn push(document: &mut Document<'_>) -> Option<KontalkPush> {
+    let gateway = document.text("push.gcm_gateway");
+    let sender = document.text("push.gcm_sender_id");
+    let gateway = gateway.map(|found| match found.value.parse::<BareJid>() {
+        Ok(gateway) => Some(gateway),
+        Err(error) => {
+            document.object(&found, &error.to_string(), &format!("e.g. {}", found.key.example));
+            None
+        }
+    });
+    let sender = sender.map(|found| {
+        if found.value.is_empty() || !is_plain(&found.value) {
+            document.object(&found, "no sender id", &format!("e.g. {}", found.key.example));
+        }
+        found.value
+    });
+    match (gateway, sender) {
+        (Some(gateway), Some(sender_id)) => Some(KontalkPush { gateway: gateway?, sender_id }),
+        (Some(_), None) => {
+            document.missing("push.gcm_sender_id", "the sender id that clients ask the push provider for a token with");
+            None
+        }
+        (None, Some(_)) => {
+            document.missing("push.gcm_gateway", "the address of the component that sends pushes on");
+            None
+        }
+        (None, None) => None,
+    }
+}
+
 fn to_usize(number: u32) -> usize {
     usize::try_from(number).unwrap_or(usize::MAX)
 }
 
 /// No blanks but single spaces, nothing that a terminal obeys.
-fn is_plain(text: &str) -> bool {
+pub(super) fn is_plain(text: &str) -> bool {
     !text.chars().any(char::is_control) && text.trim() == text
 }
 
@@ -347,13 +447,61 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "registration.codes_per_day_max", example: "2000" },
     Key { path: "registration.expiry_days", example: "30" },
     Key { path: "sms.via", example: "\"terminal\"" },
+    Key { path: "sms.modem.device", example: "\"/dev/kontalk-modem\"" },
+    Key { path: "sms.modem.baud", example: "115200" },
+    Key { path: "sms.modem.pin_file", example: "\"/etc/kontalk-node/sim-pin\"" },
+    Key { path: "sms.modem.service_centre", example: "\"+491710760000\"" },
+    Key { path: "sms.modem.country", example: "49" },
+    Key { path: "sms.modem.delivery_reports", example: "false" },
+    Key { path: "sms.modem.watch_calls", example: "false" },
+    Key {
+        path: "sms.modem.power_cycle_command",
+        example: "[\"uhubctl\", \"-l\", \"1-1\", \"-p\", \"2\", \"-a\", \"cycle\"]",
+    },
+    Key { path: "sms.http.*.kind", example: "\"vonage-sms\"" },
+    Key { path: "sms.http.*.user", example: "\"abcd1234\"" },
+    Key { path: "sms.http.*.secret_file", example: "\"/etc/kontalk-node/provider.secret\"" },
+    Key { path: "sms.http.*.from", example: "\"Kontalk\"" },
+    Key { path: "sms.http.*.account", example: "\"AC0123456789abcdef0123456789abcdef\"" },
+    Key { path: "sms.http.*.redact", example: "true" },
+    Key { path: "sms.http.*.brand", example: "\"Kontalk\"" },
+    Key { path: "sms.http.*.service", example: "\"VA0123456789abcdef0123456789abcdef\"" },
+    Key { path: "sms.http.*.locale", example: "\"de\"" },
+    Key { path: "sms.http.*.url", example: "\"http://192.168.1.20:8080\"" },
+    Key { path: "sms.http.*.sim", example: "1" },
+    Key { path: "sms.http.*.delivery_reports", example: "true" },
+    Key { path: "sms.http.*.method", example: "\"POST\"" },
+    Key { path: "sms.http.*.headers", example: "{ X-Api-Key = \"{secret}\" }" },
+    Key { path: "sms.http.*.content_type", example: "\"application/json\"" },
+    Key { path: "sms.http.*.body", example: "'{\"to\": \"{number}\", \"text\": \"{text}\"}'" },
+    Key { path: "sms.http.*.accepted", example: "[\"200\", \"/status = 0\"]" },
+    Key { path: "sms.http.*.not_allowed", example: "[\"401\"]" },
+    Key { path: "sms.http.*.later", example: "[\"429\"]" },
+    Key { path: "sms.http.*.unknown", example: "[\"500\"]" },
+    Key { path: "sms.http.*.reference", example: "\"/id\"" },
+    Key { path: "sms.http.*.ca_file", example: "\"/etc/kontalk-node/gateway-ca.pem\"" },
+    Key { path: "sms.http.*.connect_secs", example: "5" },
+    Key { path: "sms.http.*.timeout_secs", example: "20" },
     Key { path: "log.level", example: "\"info\"" },
     Key { path: "archive.days", example: "7" },
+    Key { path: "web.enabled", example: "true" },
+    Key { path: "web.listen", example: "[\"[::]:5280\"]" },
+    Key { path: "web.url", example: "\"https://files.example.org\"" },
+    Key { path: "web.reverse_proxy", example: "false" },
+    Key { path: "upload.enabled", example: "true" },
+    Key { path: "upload.file_mib_max", example: "20" },
+    Key { path: "upload.quota_mib", example: "100" },
+    Key { path: "upload.days", example: "30" },
+    Key { path: "upload.free_mib_min", example: "200" },
     Key { path: "limits.offline_messages_max", example: "5000" },
     Key { path: "limits.offline_days", example: "7" },
     Key { path: "limits.resume_secs", example: "600" },
     Key { path: "limits.unauthenticated_max", example: "256" },
     Key { path: "limits.unauthenticated_per_address_max", example: "32" },
+    Key { path: "components.listen", example: "[\"127.0.0.1:5347\", \"[::1]:5347\"]" },
+    Key { path: "components.secret_files", example: "{ \"chat.example.org\" = \"/etc/kontalk-node/chat.secret\" }" },
+    Key { path: "push.gcm_gateway", example: "\"push.example.org\"" },
+    Key { path: "push.gcm_sender_id", example: "\"123456789012\"" },
 ];
 
 /// Who installs the sample must put his own domain in.
@@ -361,3 +509,5 @@ pub(super) const SAMPLE_DOMAIN: &str = "example.org";
 /// How a contact address may begin.
 const CONTACT_SCHEMES: [&str; 5] = ["mailto:", "xmpp:", "https://", "http://", "tel:"];
 const SENDER_BYTES_MAX: usize = 64;
+/// A component's secret is not to be guessed.
+const SECRET_BYTES_MIN: usize = 8;

@@ -13,7 +13,7 @@ use super::problem::Problem;
 /// A key the product knows.
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Key {
-    /// With its sections: `c2s.listen`.
+    /// With its sections: `c2s.listen`. A `*` stands for a name that the operator chooses: `sms.http.*.kind`.
     pub(super) path: &'static str,
     /// A good value as it would stand in the file.
     pub(super) example: &'static str,
@@ -24,6 +24,8 @@ pub(super) struct Key {
 pub(super) struct Found<T> {
     pub(super) value: T,
     pub(super) key: Key,
+    /// The key as it stands in the file, with the names that the operator chose.
+    path: String,
     span: Range<usize>,
 }
 
@@ -98,7 +100,7 @@ impl<'t> Document<'t> {
     pub(super) fn number(&mut self, path: &str, range: RangeInclusive<u32>) -> Option<Found<u32>> {
         let found = self.typed(path, "a whole number", |value| value.as_integer().map(whole_number))?;
         match found.value.and_then(|number| u32::try_from(number).ok()).filter(|number| range.contains(number)) {
-            Some(value) => Some(Found { value, key: found.key, span: found.span }),
+            Some(value) => Some(Found { value, key: found.key, path: found.path, span: found.span }),
             None => {
                 self.object(&found, "out of range", &format!("a number from {} to {}", range.start(), range.end()));
                 None
@@ -112,12 +114,13 @@ impl<'t> Document<'t> {
         let mut found = Vec::new();
         let mut wrong = Vec::new();
         match value {
-            DeValue::String(text) => found.push(Found { value: text.to_string(), key, span }),
+            DeValue::String(text) => found.push(Found { value: text.to_string(), key, path: path.to_owned(), span }),
             DeValue::Array(elements) => {
                 for element in elements.iter() {
                     match element.get_ref() {
                         DeValue::String(text) => {
-                            found.push(Found { value: text.to_string(), key, span: element.span() })
+                            let (value, path) = (text.to_string(), path.to_owned());
+                            found.push(Found { value, key, path, span: element.span() });
                         }
                         _ => wrong.push(element.span()),
                     }
@@ -126,8 +129,33 @@ impl<'t> Document<'t> {
             _ => wrong.push(span),
         }
         for span in wrong {
-            let wrong = Found { value: (), key, span };
+            let wrong = Found { value: (), key, path: path.to_owned(), span };
             self.object(&wrong, "a list of texts is wanted here", &format!("e.g. {}", key.example));
+        }
+        Some(found)
+    }
+
+    /// A table of texts whose keys are free: each with its name. What is no text is objected to and left out.
+    pub(super) fn table(&mut self, path: &str) -> Option<Vec<(String, Found<String>)>> {
+        let (key, value, span) = self.find(path)?;
+        let Some(table) = value.as_table() else {
+            let wrong = Found { value: (), key, path: path.to_owned(), span };
+            self.object(&wrong, "a table of texts is wanted here", &format!("e.g. {}", key.example));
+            return None;
+        };
+        let mut found = Vec::new();
+        let mut wrong = Vec::new();
+        for (name, value) in table {
+            let (path, span) = (path.to_owned(), value.span());
+            match value.get_ref().as_str() {
+                Some(text) => {
+                    found.push((name.get_ref().to_string(), Found { value: text.to_owned(), key, path, span }));
+                }
+                None => wrong.push(Found { value: (), key, path, span }),
+            }
+        }
+        for wrong in wrong {
+            self.object(&wrong, "a text in quotes is wanted here", &format!("e.g. {}", key.example));
         }
         Some(found)
     }
@@ -135,7 +163,34 @@ impl<'t> Document<'t> {
     /// The key with whatever value, to object to a list as a whole.
     pub(super) fn whole(&self, path: &str) -> Option<Found<()>> {
         let (key, _, span) = self.find(path)?;
-        Some(Found { value: (), key, span })
+        Some(Found { value: (), key, path: path.to_owned(), span })
+    }
+
+    /// The names that the operator chose for sections below this one, in the order of the text.
+    pub(super) fn names(&self, section: &str) -> Vec<Found<String>> {
+        let Some(table) = self.section(section.split('.')) else { return Vec::new() };
+        let mut found: Vec<_> = table
+            .iter()
+            .filter(|(_, value)| value.get_ref().as_table().is_some())
+            .map(|(name, _)| {
+                let value = name.get_ref().to_string();
+                let path = format!("{section}.{value}");
+                Found { value, key: Key { path: "", example: "" }, path, span: name.span() }
+            })
+            .collect();
+        found.sort_by_key(|found| found.span.start);
+        found
+    }
+
+    /// The keys that sections under such names may have.
+    pub(super) fn keys_below(&self, section: &str) -> Vec<&'static str> {
+        let name = |key: &Key| key.path.strip_prefix(section)?.strip_prefix(".*.");
+        self.known.iter().filter_map(name).collect()
+    }
+
+    /// A good value for a key.
+    pub(super) fn example(&self, path: &str) -> &'static str {
+        self.known.iter().find(|key| is_named(key.path, path)).map_or("", |key| key.example)
     }
 
     /// Says that a value will not do.
@@ -168,9 +223,9 @@ impl<'t> Document<'t> {
     fn typed<T>(&mut self, path: &str, wanted: &str, read: impl Fn(&DeValue<'t>) -> Option<T>) -> Option<Found<T>> {
         let (key, value, span) = self.find(path)?;
         match read(value) {
-            Some(value) => Some(Found { value, key, span }),
+            Some(value) => Some(Found { value, key, path: path.to_owned(), span }),
             None => {
-                let wrong = Found { value: (), key, span };
+                let wrong = Found { value: (), key, path: path.to_owned(), span };
                 self.object(&wrong, &format!("{wanted} is wanted here"), &format!("e.g. {}", key.example));
                 None
             }
@@ -178,22 +233,27 @@ impl<'t> Document<'t> {
     }
 
     fn find(&self, path: &str) -> Option<(Key, &DeValue<'t>, Range<usize>)> {
-        let key = *self.known.iter().find(|key| key.path == path)?;
+        let key = *self.known.iter().find(|key| is_named(key.path, path))?;
         let (sections, name) = path.rsplit_once('.').map_or((None, path), |(sections, name)| (Some(sections), name));
-        let mut table = &self.root;
-        for section in sections.iter().flat_map(|sections| sections.split('.')) {
-            let (_, inner) = table.iter().find(|(key, _)| key.get_ref() == section)?;
-            table = inner.get_ref().as_table()?;
-        }
+        let table = self.section(sections.iter().flat_map(|sections| sections.split('.')))?;
         let (_, value) = table.iter().find(|(key, _)| key.get_ref() == name)?;
         Some((key, value.get_ref(), value.span()))
+    }
+
+    fn section<'p>(&self, names: impl Iterator<Item = &'p str>) -> Option<&DeTable<'t>> {
+        let mut table = &self.root;
+        for name in names {
+            let (_, inner) = table.iter().find(|(key, _)| key.get_ref() == name)?;
+            table = inner.get_ref().as_table()?;
+        }
+        Some(table)
     }
 
     fn unknown_keys(&self, prefix: &str, table: &DeTable<'t>, strange: &mut Vec<(Range<usize>, Problem)>) {
         for (key, value) in table {
             let path =
                 if prefix.is_empty() { key.get_ref().to_string() } else { format!("{prefix}.{}", key.get_ref()) };
-            if self.known.iter().any(|known| known.path == path) {
+            if self.known.iter().any(|known| is_named(known.path, &path)) {
                 continue;
             }
             let is_section = self.known.iter().any(|known| is_within(known.path, &path));
@@ -223,7 +283,7 @@ impl<'t> Document<'t> {
             close.filter(|(distance, _)| *distance <= 1 + path.len() / 5).map(|(_, known)| known)
         };
         match elsewhere.or_else(nearest) {
-            Some(known) => format!("perhaps {known} is meant"),
+            Some(known) => format!("perhaps {} is meant", known.replace('*', "NAME")),
             None => "the sample configuration shows all keys".to_owned(),
         }
     }
@@ -234,7 +294,7 @@ impl<'t> Document<'t> {
         if short.len() < written.len() {
             short.push('…');
         }
-        let mut problem = self.problem(found.key.path, text, remedy);
+        let mut problem = self.problem(&found.path, text, remedy);
         problem.line = Some(self.line_of(found.span.start));
         problem.value = Some(short);
         problem
@@ -265,9 +325,19 @@ impl<'t> Document<'t> {
     }
 }
 
+/// Is this the key, with names for its `*`?
+fn is_named(key: &str, path: &str) -> bool {
+    key == path || (key.contains('*') && key.split('.').count() == path.split('.').count() && begins(key, path))
+}
+
 /// Does the key stand in the section?
 fn is_within(key: &str, section: &str) -> bool {
-    key.strip_prefix(section).is_some_and(|rest| rest.starts_with('.'))
+    key.split('.').count() > section.split('.').count() && begins(key, section)
+}
+
+/// Are these the first names of the key?
+fn begins(key: &str, path: &str) -> bool {
+    key.split('.').zip(path.split('.')).all(|(known, name)| known == "*" || known == name)
 }
 
 /// `None`: too large for any use.

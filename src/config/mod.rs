@@ -8,9 +8,12 @@
 
 mod check;
 mod document;
+mod modem;
 mod problem;
+mod providers;
 #[cfg(test)]
 mod tests;
+mod web;
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -22,8 +25,11 @@ use log::LevelFilter;
 
 use crate::jid::BareJid;
 use crate::limits;
+use crate::sms::http;
 
+pub use modem::Modem;
 pub use problem::{Problem, report};
+pub use web::{Upload, Web};
 
 /// The annotated sample, a tour of the product: every key with its default.
 pub const SAMPLE: &str = include_str!("../../config/node.toml");
@@ -75,8 +81,16 @@ pub struct Config {
     pub log: Log,
     /// `[archive]`
     pub archive: Archive,
+    /// `[web]`
+    pub web: Web,
+    /// `[upload]`
+    pub upload: Upload,
     /// `[limits]`
     pub limits: Limits,
+    /// `[components]`
+    pub components: Components,
+    /// `[push]`; `None`: no push registration in Kontalk's own way.
+    pub push: Option<KontalkPush>,
     /// What is allowed but doubtful; to be logged as warnings.
     pub warnings: Vec<Problem>,
 }
@@ -92,7 +106,13 @@ impl Config {
         config.trial = true;
         config.data_dir = PathBuf::from("./kontalk-data");
         config.c2s = C2s { listen: loopback(C2S_PORT), listen_tls: loopback(C2S_TLS_PORT) };
+        config.web = Web::loopback();
         config
+    }
+
+    /// How large an uploaded file may be, in bytes; `None` if files cannot be uploaded.
+    pub fn upload_bytes_max(&self) -> Option<u64> {
+        (self.web.enabled && self.upload.enabled).then_some(self.upload.file_bytes_max)
     }
 
     /// The defaults for a domain.
@@ -118,9 +138,11 @@ impl Config {
                 codes_per_day_max: 2000,
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
-            sms: Sms { via: SmsVia::Terminal },
+            sms: Sms { via: SmsVia::Terminal, modem: Modem::default(), http: Vec::new() },
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
+            web: Web::new(),
+            upload: Upload::new(),
             limits: Limits {
                 offline_messages_max: limits::OFFLINE_MESSAGES_MAX,
                 offline_ttl: limits::OFFLINE_TTL,
@@ -128,6 +150,14 @@ impl Config {
                 unauthenticated_max: limits::STRANGERS_MAX,
                 unauthenticated_per_address_max: limits::STRANGERS_PER_ADDRESS_MAX,
             },
+            components: Components {
+                listen: vec![
+                    SocketAddr::from((Ipv4Addr::LOCALHOST, COMPONENT_PORT)),
+                    SocketAddr::from((Ipv6Addr::LOCALHOST, COMPONENT_PORT)),
+                ],
+                secret_files: Vec::new(),
+            },
+            push: None,
             warnings: Vec::new(),
         }
     }
@@ -200,13 +230,21 @@ pub struct Throttle {
 pub struct Sms {
     /// `sms.via`
     pub via: SmsVia,
+    /// `[sms.modem]`
+    pub modem: Modem,
+    /// `[sms.http.NAME]`: providers over HTTP, in the order of the file.
+    pub http: Vec<http::Settings>,
 }
 
 /// A way to send codes.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq)]
 pub enum SmsVia {
     /// Printed on the node's terminal, sent to nobody: for trials.
     Terminal,
+    /// A modem at this machine, [`Sms::modem`].
+    Modem,
+    /// By the provider of this name; it is in [`Sms::http`] and takes messages.
+    Provider(String),
 }
 
 /// What is logged.
@@ -238,6 +276,24 @@ pub struct Limits {
     pub unauthenticated_per_address_max: usize,
 }
 
+/// Programs beside the node that serve domains of their own (XEP-0114). Without any of them no port is opened.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Components {
+    /// `components.listen`: where they connect.
+    pub listen: Vec<SocketAddr>,
+    /// `components.secret_files`: their domains, each with the file of its secret.
+    pub secret_files: Vec<(BareJid, PathBuf)>,
+}
+
+/// What Kontalk's clients need for push in their own way, which is older than XEP-0357.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct KontalkPush {
+    /// `push.gcm_gateway`: who is told whom to wake.
+    pub gateway: BareJid,
+    /// `push.gcm_sender_id`: what clients ask their provider for a token with.
+    pub sender_id: String,
+}
+
 fn read_text(path: &Path) -> io::Result<String> {
     let mut text = String::new();
     let count = File::open(path)?.take(FILE_BYTES_MAX).read_to_string(&mut text)?;
@@ -248,4 +304,6 @@ fn read_text(path: &Path) -> io::Result<String> {
 const C2S_PORT: u16 = 5222;
 /// The port in custom for XEP-0368.
 const C2S_TLS_PORT: u16 = 5223;
+/// In custom for XEP-0114.
+const COMPONENT_PORT: u16 = 5347;
 const FILE_BYTES_MAX: u64 = 1024 * 1024;

@@ -1,5 +1,6 @@
 //! Configurations and what is said of them.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 
@@ -50,11 +51,22 @@ fn every_problem_names_its_place_and_its_remedy() {
         ("registration.number_burst = 0", "registration.number_burst = 0: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.number_burst = -3", "registration.number_burst = -3: out of range (remedy: a number from 1 to 100000)".to_owned()),
         ("registration.codes_per_day_max = 99999999999999999999", "registration.codes_per_day_max = 99999999999999999999: out of range (remedy: a number from 1 to 1000000)".to_owned()),
-        ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\")".to_owned()),
+        ("sms.via = \"pigeon\"", "sms.via = \"pigeon\": there is no such way to send (remedy: \"terminal\", \"modem\", or the NAME of a provider that [sms.http.NAME] describes)".to_owned()),
+        ("sms.modem.device = \"ttyUSB0\"", "sms.modem.device = \"ttyUSB0\": no serial port (remedy: \"auto\", or a path such as \"/dev/kontalk-modem\")".to_owned()),
+        ("sms.modem.pin_file = \"/nowhere/pin\"", "sms.modem.pin_file = \"/nowhere/pin\": cannot be read: No such file or directory (os error 2) (remedy: it must exist, and the user kontalk-node be allowed to read it)".to_owned()),
+        ("sms.modem.service_centre = \"0171\"", "sms.modem.service_centre = \"0171\": no number in international form (remedy: e.g. \"+491710760000\")".to_owned()),
+        ("sms.modem.country = 0", "sms.modem.country = 0: out of range (remedy: a number from 1 to 998)".to_owned()),
         ("log.level = \"loud\"", "log.level = \"loud\": no log level (remedy: off, error, warn, info, debug or trace)".to_owned()),
         ("limits.resume_secs = 901", "limits.resume_secs = 901: out of range (remedy: a number from 10 to 900)".to_owned()),
         ("limits.offline_days = 1.5", "limits.offline_days = 1.5: a whole number is wanted here (remedy: e.g. 7)".to_owned()),
         ("limits.unauthenticated_per_address_max = 300", "limits.unauthenticated_per_address_max = 300: more than limits.unauthenticated_max, which is for all together (remedy: a smaller number)".to_owned()),
+        ("web.listen = []", "web.listen = []: nobody could connect (remedy: e.g. [\"[::]:5280\"], or web.enabled = false)".to_owned()),
+        ("web = {reverse_proxy = true, listen = [\"[::]:80\"]}", "web.listen = \"[::]:80\": without TLS nobody but the reverse proxy may connect here (remedy: an address of this machine alone, e.g. \"127.0.0.1:5280\")".to_owned()),
+        ("web.url = \"files.example.org\"", "web.url = \"files.example.org\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("web.url = \"http://a.example\"", "web.url = \"http://a.example\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("web.url = \"https://a.example/?a&b\"", "web.url = \"https://a.example/?a&b\": not the beginning of a URL (remedy: https://, a host name, perhaps a port and a path; e.g. \"https://files.example.org\")".to_owned()),
+        ("upload.file_mib_max = 0", "upload.file_mib_max = 0: out of range (remedy: a number from 1 to 65536)".to_owned()),
+        ("upload.quota_mib = 19", "upload.quota_mib = 19: less than one file may have (remedy: upload.file_mib_max, or several times that)".to_owned()),
         ("archive.days = 3651", "archive.days = 3651: out of range (remedy: a number from 0 to 3650)".to_owned()),
         ("domain = \"b.example\"", "this is not TOML: duplicate key (remedy: texts stand in \"quotes\", lists in [brackets])".to_owned()),
     ] {
@@ -134,6 +146,11 @@ fn values_arrive_where_they_belong() {
         admins = ["Admin@a.example"]
         c2s = { listen = ["127.0.0.1:0"], listen_tls = ["127.0.0.1:0"] }
         log.level = "trace"
+        [sms]
+        via = "modem"
+        modem.device = "/dev/ttyS0"
+        modem.country = 39
+        modem.power_cycle_command = ["relay", "off", "on"]
         [registration]
         enabled = false
         terms_url = "https://a.example/terms"
@@ -148,6 +165,12 @@ fn values_arrive_where_they_belong() {
         offline_days = 30
         resume_secs = 60
         unauthenticated_max = 16
+        [web]
+        reverse_proxy = true
+        url = "https://a.example/files/"
+        [upload]
+        file_mib_max = 200
+        days = 1
     "#;
     let config = parsed(text).unwrap();
     assert_eq!(config.domain.as_str(), "bücher.example");
@@ -168,6 +191,15 @@ fn values_arrive_where_they_belong() {
     assert_eq!(config.limits.offline_ttl, Duration::from_secs(30 * 86_400));
     assert_eq!(config.limits.resume, Duration::from_secs(60));
     assert_eq!((config.limits.unauthenticated_max, config.limits.unauthenticated_per_address_max), (16, 16));
+    assert_eq!(config.sms.via, SmsVia::Modem);
+    let modem = &config.sms.modem;
+    assert_eq!((modem.device.as_deref(), modem.country), (Some(Path::new("/dev/ttyS0")), Some(39)));
+    assert_eq!(modem.power_cycle_command.as_deref().map(<[String]>::len), Some(3));
+    assert!(config.web.reverse_proxy && config.web.listen.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(config.web.url.as_deref(), Some("https://a.example/files"));
+    // A file that may be larger than the default of the quota takes the quota along.
+    assert_eq!((config.upload.file_bytes_max, config.upload.quota_bytes), (200 << 20, 200 << 20));
+    assert_eq!(config.upload.ttl, Duration::from_secs(86_400));
     assert_eq!(config.warnings, []);
 }
 
@@ -183,6 +215,7 @@ fn the_defaults_are_a_whole_node_and_the_trial_keeps_to_loopback() {
     let addresses: Vec<_> = trial.c2s.listen.iter().chain(&trial.c2s.listen_tls).collect();
     assert_eq!(addresses.len(), 4);
     assert!(addresses.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(trial.web.listen, ["127.0.0.1:5280".parse().unwrap(), "[::1]:5280".parse().unwrap()]);
 }
 
 #[test]
@@ -196,7 +229,7 @@ fn the_sample_has_no_problem_but_its_domain() {
 /// The sample with every key in force.
 fn sample_in_force() -> String {
     let in_force = |line: &str| match line.strip_prefix('#') {
-        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase()) => rest.to_owned(),
+        Some(rest) if rest.starts_with(|c: char| c.is_ascii_lowercase() || c == '[') => rest.to_owned(),
         _ => line.to_owned(),
     };
     SAMPLE.lines().map(|line| in_force(line) + "\n").collect()
@@ -205,17 +238,25 @@ fn sample_in_force() -> String {
 #[test]
 fn the_sample_shows_every_key_and_no_other() {
     let table: toml::Table = sample_in_force().parse().unwrap();
-    let mut shown = Vec::new();
-    for (key, value) in &table {
+    let mut shown = BTreeSet::new();
+    collect_keys("", &table, &mut shown);
+    let mut known: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
+    known.sort();
+    assert_eq!(shown.into_iter().collect::<Vec<_>>(), known);
+}
+
+/// The keys of a table, with a `*` for names that the operator chooses.
+fn collect_keys(prefix: &str, table: &toml::Table, keys: &mut BTreeSet<String>) {
+    for (name, value) in table {
+        let name = if prefix == "sms.http." { "*" } else { name.as_str() };
+        let path = format!("{prefix}{name}");
         match value.as_table() {
-            Some(section) => shown.extend(section.keys().map(|name| format!("{key}.{name}"))),
-            None => shown.push(key.clone()),
+            Some(section) if !KEYS.iter().any(|key| key.path == path) => {
+                collect_keys(&format!("{path}."), section, keys);
+            }
+            _ => drop(keys.insert(path)),
         }
     }
-    let mut known: Vec<_> = KEYS.iter().map(|key| key.path.to_owned()).collect();
-    shown.sort();
-    known.sort();
-    assert_eq!(shown, known);
 }
 
 #[test]
@@ -223,17 +264,33 @@ fn the_sample_shows_the_defaults() {
     let text = sample_in_force().replace("domain = \"example.org\"", "domain = \"a.example\"");
     // Examples that cannot be defaults.
     let has_default = |line: &&str| {
-        !["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins"]
-            .iter()
-            .any(|key| line.starts_with(key))
+        let examples =
+            ["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins", "url", "secret_files", "gcm_"];
+        let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
+        !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))
     };
-    let text: String = text.lines().filter(has_default).map(|line| format!("{line}\n")).collect();
+    // Providers are all examples.
+    let mut in_provider = false;
+    let is_ours = |line: &&str| {
+        if line.starts_with('[') {
+            in_provider = line.starts_with("[sms.http.");
+        }
+        !in_provider
+    };
+    let text: String = text.lines().filter(is_ours).filter(has_default).map(|line| format!("{line}\n")).collect();
     assert_eq!(parsed(&text).unwrap(), parsed("domain = \"a.example\"").unwrap());
 }
 
 #[test]
 fn examples_are_values_that_will_do() {
-    for key in KEYS.iter().filter(|key| key.path != "domain" && !key.path.starts_with("tls.")) {
+    // Files that are there, and keys that need each other.
+    let alone = |key: &&super::document::Key| {
+        !["domain", "components.secret_files"].contains(&key.path)
+            && !["tls.", "push."].iter().any(|section| key.path.starts_with(section))
+            && !key.path.ends_with("_file")
+            && !key.path.contains('*')
+    };
+    for key in KEYS.iter().filter(alone) {
         let outcome = parsed(&format!("domain = \"a.example\"\n{} = {}", key.path, key.example));
         assert!(outcome.is_ok(), "{}: {outcome:?}", key.path);
     }
@@ -270,4 +327,47 @@ fn a_file_that_is_not_there_is_a_problem_with_a_remedy() {
         report(&problems),
         "/nowhere/node.toml: the configuration cannot be read: No such file or directory (os error 2) (remedy: `kontalk-node sample-config` prints one)\n1 problem, nothing started."
     );
+}
+
+#[test]
+fn components_have_a_domain_and_a_secret_each() {
+    let dir = std::env::temp_dir().join(format!("kontalk-node-components-{}", std::process::id()));
+    fs::create_dir_all(&dir).unwrap();
+    for (name, content) in [("good", "long enough\n"), ("short", "short\n"), ("empty", "")] {
+        fs::write(dir.join(name), content).unwrap();
+        fs::set_permissions(dir.join(name), fs::Permissions::from_mode(0o600)).unwrap();
+    }
+    let parsed = |lines: &str| parse("node.toml", &dir, &format!("domain = \"a.example\"\n[components]\n{lines}\n"));
+    let config = parsed("[components.secret_files]\n\"Chat.a.example\" = \"good\"\n").unwrap();
+    assert_eq!(config.components.secret_files, [("chat.a.example".parse().unwrap(), dir.join("good"))]);
+    assert!(config.components.listen.iter().all(|address| address.ip().is_loopback()));
+    assert_eq!(config.warnings, []);
+    let open = parsed("listen = [\"[::]:5347\"]").unwrap();
+    assert!(open.warnings[0].to_string().contains("not encrypted"), "{:?}", open.warnings);
+    for (files, expected) in [
+        ("{ \"chat.a.example\" = \"short\" }", "its first line is shorter than 8 bytes"),
+        ("{ \"chat.a.example\" = \"empty\" }", "its first line is shorter than 8 bytes"),
+        ("{ \"chat.a.example\" = \"none\" }", "cannot be read"),
+        ("{ \"a.example\" = \"good\" }", "the node's own domain"),
+        ("{ \"x@a.example\" = \"good\" }", "x@a.example is no domain"),
+        ("{ \"b.example\" = \"good\", \"B.example\" = \"good\" }", "named twice"),
+        ("{ \"b.example\" = 1 }", "a text in quotes is wanted here"),
+        ("[\"b.example\"]", "a table of texts is wanted here"),
+    ] {
+        let problems = parsed(&format!("secret_files = {files}")).unwrap_err();
+        assert!(problems.len() == 1 && problems[0].to_string().contains(expected), "{files}: {problems:?}");
+    }
+    fs::remove_dir_all(&dir).unwrap();
+}
+
+#[test]
+fn kontalk_push_needs_a_gateway_and_a_sender() {
+    let (gateway, sender) = ("gcm_gateway = \"push.a.example\"\n", "gcm_sender_id = \"1234\"\n");
+    let config = parsed(&format!("domain = \"a.example\"\n[push]\n{gateway}{sender}")).unwrap();
+    let push = config.push.unwrap();
+    assert_eq!((push.gateway.as_str(), push.sender_id.as_str()), ("push.a.example", "1234"));
+    for (lines, missing) in [(gateway, "push.gcm_sender_id"), (sender, "push.gcm_gateway")] {
+        let problems = parsed(&format!("domain = \"a.example\"\n[push]\n{lines}")).unwrap_err();
+        assert_eq!(problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), [missing]);
+    }
 }

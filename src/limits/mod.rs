@@ -54,6 +54,11 @@ pub const BIND_TAG_BYTES_MAX: usize = 128;
 /// Registration requests on one stream before authentication.
 pub const REGISTRATION_REQUESTS_PER_STREAM_MAX: u8 = 10;
 
+/// Components that have not shown their secret (XEP-0114), in total: 16 × 64 KiB = 1 MiB.
+pub const COMPONENT_STRANGERS_MAX: usize = 16;
+/// From a component's connecting to its handshake.
+pub const COMPONENT_HANDSHAKE_TIMEOUT: Duration = Duration::from_secs(30);
+
 /// Stanzas waiting for the router: 512 × about 1 KiB.
 pub const ROUTER_INBOX_MAX: usize = 512;
 /// Stanzas waiting to be written to one session; the bytes are shared with other receivers.
@@ -146,6 +151,58 @@ pub const KEPT_SESSION_BYTES_MAX: usize = 512 * 1024;
 
 /// Bytes of one element of a document that an operator imports (XEP-0227): an item, a message, a vCard with its picture.
 pub const DOCUMENT_ELEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
+/// Connections of the HTTP listener: 128 × at most 256 KiB (TLS, hyper's buffers, one chunk of a file) = 32 MiB, when all of them
+/// carry files at once.
+pub const WEB_CONNECTIONS_MAX: usize = 128;
+/// The same from one address (IPv6: per /64). Browsers open six.
+pub const WEB_CONNECTIONS_PER_ADDRESS_MAX: usize = 24;
+/// Bytes of the head of an HTTP request.
+pub const WEB_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// Header fields of an HTTP request.
+pub const WEB_HEADERS_MAX: usize = 64;
+/// From the end of one HTTP request (or the beginning of the connection) to the last byte of the next one's head.
+pub const WEB_HEAD_TIMEOUT: Duration = Duration::from_secs(30);
+/// An HTTP body that does not move for so long is given up.
+pub const WEB_STALL_TIMEOUT: Duration = Duration::from_secs(30);
+/// An HTTP body may take this time at least,
+pub const WEB_BODY_GRACE: Duration = Duration::from_secs(60);
+/// and longer if it moves with so many bytes a second on average.
+pub const WEB_BODY_RATE_MIN: u64 = 1024;
+/// Bytes of a file that are in memory at once, for each of [`WEB_CONNECTIONS_MAX`].
+pub const WEB_CHUNK_BYTES: usize = 64 * 1024;
+
+/// Bytes of one uploaded file, unless the configuration says otherwise. Kontalk's sample has the same.
+pub const UPLOAD_FILE_BYTES_MAX: u64 = 20 * 1024 * 1024;
+/// Bytes of all uploaded files of one account.
+pub const UPLOAD_QUOTA_BYTES: u64 = 100 * 1024 * 1024;
+/// How long an uploaded file is kept.
+pub const UPLOAD_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
+/// Free bytes that uploads leave on the disk.
+pub const UPLOAD_FREE_BYTES_MIN: u64 = 200 * 1024 * 1024;
+/// Uploaded files of one account: they are counted for each request, and each takes an inode.
+pub const UPLOAD_FILES_PER_ACCOUNT_MAX: u64 = 2000;
+/// How long an upload slot waits for its file (XEP-0363 §5 advises about 300 s).
+pub const UPLOAD_SLOT_TTL: Duration = Duration::from_secs(300);
+/// Upload slots at once: 2048 × about 300 bytes.
+pub const UPLOAD_SLOTS_MAX: usize = 2048;
+/// Upload slots of one account that wait for their file.
+pub const UPLOAD_SLOTS_PER_ACCOUNT_MAX: usize = 50;
+/// Requests for upload slots that wait for the disk: 64 × about 1 KiB.
+pub const UPLOAD_REQUESTS_MAX: usize = 64;
+/// Bytes of an uploaded file's name; a longer one is cut, its ending kept.
+pub const UPLOAD_NAME_BYTES_MAX: usize = 120;
+/// Push registrations of one account (XEP-0357), at most about 6 KiB on disk each.
+pub const PUSH_SERVICES_MAX: usize = 16;
+/// Bytes of what a push service is to be told of one registration.
+pub const PUSH_OPTIONS_BYTES_MAX: usize = 4 * 1024;
+/// Pushes for one registration at once,
+pub const PUSH_BURST: u32 = 8;
+/// and how long until one more.
+pub const PUSH_REFILL: Duration = Duration::from_secs(15);
+/// Pushes whose answers are awaited: 1,024 × about 300 bytes.
+pub const PUSHES_UNANSWERED_MAX: usize = 1024;
+/// A registration whose pushes have failed for so long, every one, is given up.
+pub const PUSH_FAILING_MAX: Duration = Duration::from_secs(24 * 3600);
 
 /// How long a code is good.
 pub const CODE_TTL: Duration = Duration::from_secs(10 * 60);
@@ -157,6 +214,22 @@ pub const CHALLENGES_MAX: usize = 4096;
 pub const REPLY_REPEATABLE: Duration = Duration::from_secs(10 * 60);
 /// Addresses, numbers and prefixes whose attempts are remembered: 10,000 × about 100 bytes each.
 pub const THROTTLE_ENTRIES_MAX: usize = 10_000;
+/// Providers of text messages over HTTP; each has a thread of its own.
+pub const SMS_PROVIDERS_MAX: usize = 16;
+/// Messages that wait for one provider: 32 × about 300 bytes.
+pub const SMS_PROVIDER_QUEUE_MAX: usize = 32;
+/// How long a message waits for those before it; later it is not begun.
+pub const SMS_PROVIDER_PATIENCE: Duration = Duration::from_secs(20);
+/// Until a provider is connected, TLS included, unless the configuration says otherwise.
+pub const SMS_CONNECT_TIMEOUT: Duration = Duration::from_secs(5);
+/// One whole request to a provider, unless the configuration says otherwise.
+pub const SMS_REQUEST_TIMEOUT: Duration = Duration::from_secs(20);
+/// Bytes of a provider's answer; good ones have a few hundred.
+pub const SMS_ANSWER_BYTES_MAX: usize = 64 * 1024;
+/// The longest that a provider can ask to be left in peace.
+pub const SMS_REST_MAX: Duration = Duration::from_secs(3600);
+/// Bytes of a provider's secret, in its file.
+pub const SMS_SECRET_BYTES_MAX: usize = 4 * 1024;
 
 /// Administrators' commands that wait for their form (XEP-0050): 64 × about 200 bytes.
 pub const ADMIN_COMMANDS_MAX: usize = 64;

@@ -33,6 +33,7 @@ use super::verifier::AnyCertificate;
 pub struct ServerTls {
     starttls: Arc<ServerConfig>,
     direct: Arc<ServerConfig>,
+    https: Arc<ServerConfig>,
     end_point: Option<Arc<[u8]>>,
 }
 
@@ -48,19 +49,27 @@ impl ServerTls {
         let certified = CertifiedKey::from_der(chain, key, &provider).map_err(TlsError::of_pair)?;
 
         let verifier = Arc::new(AnyCertificate::new(provider.signature_verification_algorithms));
-        let mut config = ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .map_err(TlsError::Rustls)?
-            .with_client_cert_verifier(verifier)
-            .with_cert_resolver(Arc::new(SingleCertAndKey::from(certified)));
-        config.session_storage = Arc::new(NoServerSessionStorage {});
-        config.send_tls13_tickets = 0;
-        config.max_early_data_size = 0;
+        let resolver = Arc::new(SingleCertAndKey::from(certified));
+        let builder = || {
+            ServerConfig::builder_with_provider(Arc::clone(&provider))
+                .with_safe_default_protocol_versions()
+                .map_err(TlsError::Rustls)
+        };
+        let config =
+            without_memory(builder()?.with_client_cert_verifier(verifier).with_cert_resolver(resolver.clone()));
         let mut direct = config.clone();
         // XEP-0368 §3: direct TLS says which protocol it is for. Who offers no protocol is welcome; who offers only others is
         // refused (RFC 7301 §3.2).
         direct.alpn_protocols = vec![ALPN_CLIENT.to_vec()];
-        Ok(Arc::new(ServerTls { starttls: Arc::new(config), direct: Arc::new(direct), end_point }))
+        // A browser that is asked for a certificate asks its user for one.
+        let mut https = without_memory(builder()?.with_no_client_auth().with_cert_resolver(resolver));
+        https.alpn_protocols = vec![ALPN_HTTP.to_vec()];
+        Ok(Arc::new(ServerTls {
+            starttls: Arc::new(config),
+            direct: Arc::new(direct),
+            https: Arc::new(https),
+            end_point,
+        }))
     }
 
     /// The handshake on a stream that agreed on STARTTLS. No time limit.
@@ -71,6 +80,11 @@ impl ServerTls {
     /// The handshake on a connection that begins with TLS. No time limit.
     pub(super) async fn accept_direct(&self, socket: Socket) -> io::Result<TlsStream> {
         self.accept(&self.direct, socket).await
+    }
+
+    /// The handshake of HTTPS: no client certificate is asked for. No time limit.
+    pub(super) async fn accept_https(&self, socket: Socket) -> io::Result<TlsStream> {
+        self.accept(&self.https, socket).await
     }
 
     async fn accept(&self, config: &Arc<ServerConfig>, socket: Socket) -> io::Result<TlsStream> {
@@ -223,6 +237,14 @@ impl AsyncWrite for TlsStream {
     }
 }
 
+/// No session is remembered on either side.
+fn without_memory(mut config: ServerConfig) -> ServerConfig {
+    config.session_storage = Arc::new(NoServerSessionStorage {});
+    config.send_tls13_tickets = 0;
+    config.max_early_data_size = 0;
+    config
+}
+
 /// RFC 5929 §4.1: hashed with the hash of the certificate's signature, but with SHA-256 where that is MD5 or SHA-1.
 pub(super) fn end_point_of(certificate: &[u8]) -> Result<Option<Vec<u8>>, TlsError> {
     let (_, parsed) = X509Certificate::from_der(certificate).map_err(|_| TlsError::CertificateUnreadable)?;
@@ -279,6 +301,8 @@ impl SignatureHash {
 
 /// The protocol's name in ALPN. XEP-0368 §3.
 const ALPN_CLIENT: &[u8] = b"xmpp-client";
+/// RFC 7301 §6.
+const ALPN_HTTP: &[u8] = b"http/1.1";
 /// RFC 9266 §2.
 const EXPORTER_LABEL: &[u8] = b"EXPORTER-Channel-Binding";
 

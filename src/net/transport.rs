@@ -69,6 +69,14 @@ impl Transport {
         Ok(Transport { state: State::Tls(Box::new(stream)), peer: self.peer })
     }
 
+    /// The server's side of the handshake of HTTPS. As [`Transport::start_direct_tls`], for `http/1.1`, and asks for no
+    /// certificate.
+    pub async fn start_https(self, tls: &ServerTls) -> io::Result<Transport> {
+        let socket = self.state.into_plain()?;
+        let stream = tls.accept_https(socket).await?;
+        Ok(Transport { state: State::Tls(Box::new(stream)), peer: self.peer })
+    }
+
     /// What TLS can tell of the connection, once there is TLS.
     pub fn tls(&self) -> Option<&TlsStream> {
         match &self.state {

@@ -17,7 +17,10 @@ use crate::router::{ConnectionId, Event};
 
 /// Never sent: the channel closes when the last connection lets go of it.
 #[derive(Debug)]
-enum Never {}
+pub(super) enum Never {}
+
+/// Held by each connection while it lasts.
+pub(super) type Alive = Sender<Never>;
 
 pub(super) struct Connections {
     executor: &'static Executor<'static>,
@@ -54,6 +57,11 @@ impl Connections {
             })
         };
         listeners.into_iter().map(accept).collect()
+    }
+
+    /// To be held by connections of other kinds too, which [`Connections::ended`] waits for then.
+    pub(super) fn alive(&self) -> &Alive {
+        &self.alive
     }
 
     /// Waits until all connections have ended, at most so long.

@@ -17,6 +17,7 @@ use crate::net::{OwnCertificate, ServerTls};
 use crate::pgp::{self, Fingerprint, ServerKey};
 use crate::router::{ConnectionId, Event, SESSION_START_FEATURES};
 use crate::services::CAPS_NODE;
+use crate::sms::SmsSender;
 use crate::stanza::{SaslFailure, Stanza};
 use crate::store::Store;
 use crate::stream::{ClientId, HashedToken, IssuedToken, Password, ScramKeys, StreamConfig, TokenProof, TokenVerdict};
@@ -35,6 +36,7 @@ pub(super) struct NodeHost {
 }
 
 impl NodeHost {
+    #[allow(clippy::too_many_arguments)] // Called once; what it takes has little in common but the host.
     pub(super) fn new(
         config: &Config,
         store: Store,
@@ -43,6 +45,7 @@ impl NodeHost {
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
         parking: Arc<Mutex<Parking>>,
+        sender: Arc<dyn SmsSender>,
     ) -> NodeHost {
         NodeHost {
             stream_config: Arc::new(StreamConfig {
@@ -61,7 +64,7 @@ impl NodeHost {
             certificate,
             logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
             tokens: Tokens::new(token_secret, store.clone()),
-            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking),
+            registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking, sender),
             server_key,
             inbox,
         }

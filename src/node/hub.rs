@@ -9,12 +9,14 @@ use smol::future::FutureExt;
 use smol::lock::Semaphore;
 
 use super::clock;
+use super::components::{Components, Refused, Sent};
 use super::desk::{Desk, Job};
 use crate::c2s::{Outbox, Outgoing};
+use crate::component::Told;
 use crate::jid::BareJid;
 use crate::limits;
 use crate::roster::Removal;
-use crate::router::{Action, ConnectionId, Event, Router, Storage, Ticket};
+use crate::router::{Action, ConnectionId, Event, Receipt, Router, Storage, Ticket};
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
 
@@ -25,6 +27,10 @@ pub(super) enum Input {
     Attach(ConnectionId, Outbox),
     /// Something for the router.
     Event(Event),
+    /// A component has shown its secret: may it serve its domain?
+    ComponentAttach { connection: ConnectionId, domain: BareJid, outbox: Outbox, answer: Sender<bool> },
+    /// What a component tells.
+    Component(ConnectionId, Told),
     /// These accounts are used no more, unless they are connected.
     Expire(Vec<BareJid>),
     /// How many sessions are there?
@@ -99,6 +105,7 @@ pub(super) struct Hub {
     jobs: Arc<Semaphore>,
     durable: Option<Receiver<Ticket>>,
     outboxes: HashMap<ConnectionId, Outbox>,
+    components: Components,
     desk: Desk,
     /// Events that actions led to; they come before the inbox.
     follow_up: VecDeque<Event>,
@@ -113,11 +120,12 @@ enum Wake {
 }
 
 impl Hub {
-    pub(super) fn new(router: Router<Store>, store: Store, desk: Desk) -> (Hub, Inbox) {
+    pub(super) fn new(router: Router<Store>, store: Store, desk: Desk, components: Components) -> (Hub, Inbox) {
         let (sender, inbox) = bounded(limits::ROUTER_INBOX_MAX);
         let hub = Hub {
             router,
             durable: store.take_durable_events(),
+            components,
             desk,
             store,
             own: sender.downgrade(),
@@ -197,6 +205,12 @@ impl Hub {
                 }
                 self.handle(event);
             }
+            Input::ComponentAttach { connection, domain, outbox, answer } => {
+                let free = self.components.attach(connection, &domain, outbox);
+                self.desk.components = self.components.connected();
+                let _ = answer.try_send(free);
+            }
+            Input::Component(connection, told) => self.component_told(connection, told),
             Input::Expire(accounts) => accounts.iter().for_each(|account| self.expire(account)),
             Input::CountSessions(reply) => {
                 let _ = reply.try_send(self.router.sessions());
@@ -208,7 +222,26 @@ impl Hub {
                     let error = StreamError::new(StreamCondition::SystemShutdown);
                     let _ = outbox.push(Outgoing::Close(Some(error)));
                 }
+                self.components.shut_down();
                 let _ = done.try_send(());
+            }
+        }
+    }
+
+    fn component_told(&mut self, connection: ConnectionId, told: Told) {
+        match told {
+            Told::Stanza(stanza) => self.handle(Event::FromRemote(stanza)),
+            Told::Written(up_to) => {
+                for receipt in self.components.written(connection, up_to) {
+                    self.handle(Event::RemoteTaken(receipt));
+                }
+            }
+            Told::Gone => {
+                for lost in self.components.gone(connection) {
+                    self.refuse_remote(lost);
+                }
+                self.desk.components = self.components.connected();
+                self.handle(Event::Tick);
             }
         }
     }
@@ -243,6 +276,9 @@ impl Hub {
     fn handle(&mut self, event: Event) {
         self.follow_up.push_back(event);
         while let Some(event) = self.follow_up.pop_front() {
+            if matches!(event, Event::AccountEnded { .. }) {
+                self.desk.account_ended();
+            }
             let mut actions = std::mem::take(&mut self.actions);
             self.router.handle(clock(), event, &mut actions);
             for action in actions.drain(..) {
@@ -256,14 +292,18 @@ impl Hub {
         match action {
             Action::Send { connection, text, number } => self.put(connection, Outgoing::Text(text, number)),
             Action::Bound { connection, outcome } => {
-                if let Ok(bound) = &outcome
-                    && let Err(error) = self.store.note_login(bound.jid.bare(), clock().wall)
-                {
-                    log::warn!("a login is not noted: {error}");
+                if let Ok(bound) = &outcome {
+                    self.desk.device_seen(&bound.jid);
+                    if let Err(error) = self.store.note_login(bound.jid.bare(), clock().wall) {
+                        log::warn!("a login is not noted: {error}");
+                    }
                 }
                 self.put(connection, Outgoing::Bound(outcome));
             }
-            Action::Resumed { connection, outcome } => self.put(connection, Outgoing::Resumed(outcome)),
+            Action::Resumed { connection, outcome } => {
+                outcome.iter().for_each(|resumed| self.desk.device_seen(&resumed.jid));
+                self.put(connection, Outgoing::Resumed(outcome));
+            }
             Action::Close { connection, error } => self.put(connection, Outgoing::Close(error)),
             Action::Serve(request) => self.serve(&request),
             Action::Reply(answer) => {
@@ -278,7 +318,11 @@ impl Hub {
                 let stanzas = self.desk.now_sees(&self.router, &viewer, &account);
                 self.follow_up.extend(stanzas.into_iter().map(Event::FromServer));
             }
-            Action::Remote(stanza) => self.refuse_remote(&stanza),
+            Action::Remote(stanza, receipt) => self.send_remote(stanza, receipt),
+            Action::Unread { account, silent } => {
+                let pushes = self.desk.unread(&account, &silent, &self.router);
+                self.follow_up.extend(pushes.into_iter().map(Event::FromServer));
+            }
             Action::WentOffline(account) => match self.store.note_logout(&account, clock().wall) {
                 // An account that was removed took its sessions along.
                 Ok(()) | Err(StoreError::NoAccount) => {}
@@ -327,16 +371,30 @@ impl Hub {
         }
     }
 
-    /// There is no federation yet: the sender is told, once. Presence that spreads by itself is not answered.
-    fn refuse_remote(&mut self, stanza: &Stanza) {
+    /// The one way out to other domains. Whoever takes a stanza on gives its receipt back when the other side has it, or when its
+    /// sender has been told that it has not.
+    fn send_remote(&mut self, stanza: Stanza, receipt: Option<Receipt>) {
+        match self.components.send(stanza, receipt) {
+            Sent::Taken => {}
+            Sent::Refused(refused) => self.refuse_remote(*refused),
+            Sent::NotOurs(stanza, receipt) => {
+                // There is no federation yet.
+                let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
+                self.refuse_remote(Refused { stanza: *stanza, error, receipt });
+            }
+        }
+    }
+
+    /// The sender is told that a stanza for another domain does not get there. Presence that spreads by itself is not answered.
+    fn refuse_remote(&mut self, Refused { stanza, error, receipt }: Refused) {
         let spread = matches!(
             stanza.kind(),
             Kind::Presence(PresenceType::Available | PresenceType::Unavailable | PresenceType::Probe)
         );
-        let error = StanzaError::new(StanzaCondition::RemoteServerNotFound).text("this node does not federate");
         if let Some(reply) = stanza.error(&error).filter(|_| !spread) {
             self.follow_up.push_back(Event::FromServer(reply));
         }
+        self.follow_up.extend(receipt.map(Event::RemoteTaken));
     }
 }
 

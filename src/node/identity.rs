@@ -1,5 +1,5 @@
-//! The files of the node's own secrets: the server key, and what login tokens are made of. Made on first start, read ever after,
-//! never overwritten.
+//! The files of the node's own secrets: the server key, what login tokens are made of, and what hides the owners of uploaded files.
+//! Made on first start, read ever after, never overwritten.
 
 use std::fmt;
 use std::fs::{self, File, OpenOptions};
@@ -85,18 +85,29 @@ pub fn read_server_key(data_dir: &Path) -> Result<ServerKey, IdentityFault> {
 /// What login tokens are made of (`stream::token_text`), beside the database so that the database alone lets nobody in. Losing it
 /// does little harm: clients fall back to their password once. A file that will not do is therefore replaced.
 pub(super) fn token_secret(data_dir: &Path) -> Result<Zeroizing<[u8; 32]>, IdentityFault> {
-    let path = data_dir.join(TOKEN_SECRET);
+    secret(data_dir, TOKEN_SECRET, "clients must log in by password once")
+}
+
+/// What hides owners in the paths of uploaded files (`upload::KeySecret`). Losing it loses these files, which do not live long
+/// anyway: the node starts without them rather than not at all.
+pub(super) fn upload_secret(data_dir: &Path) -> Result<Zeroizing<[u8; 32]>, IdentityFault> {
+    secret(data_dir, UPLOAD_SECRET, "files that were uploaded before are removed")
+}
+
+/// 32 random bytes in a file of their own. One that is spoilt is replaced; `then` says what that means.
+fn secret(data_dir: &Path, name: &str, then: &str) -> Result<Zeroizing<[u8; 32]>, IdentityFault> {
+    let path = data_dir.join(name);
     let fault = |error| IdentityFault::File(path.clone(), error);
     match fs::read(&path).map(Zeroizing::new) {
         Ok(bytes) => match <[u8; 32]>::try_from(bytes.as_slice()) {
             Ok(secret) => return Ok(Zeroizing::new(secret)),
-            Err(_) => log::warn!("{} is spoilt and made anew; clients must log in by password once", path.display()),
+            Err(_) => log::warn!("{} is spoilt and made anew; {then}", path.display()),
         },
         Err(error) if error.kind() == io::ErrorKind::NotFound => {}
         Err(error) => return Err(fault(error)),
     }
     let secret = Zeroizing::new(random_bytes());
-    write(data_dir, TOKEN_SECRET, secret.as_slice()).map_err(fault)?;
+    write(data_dir, name, secret.as_slice()).map_err(fault)?;
     Ok(secret)
 }
 
@@ -112,3 +123,4 @@ fn write(data_dir: &Path, name: &str, secret: &[u8]) -> io::Result<()> {
 
 const FILE_NAME: &str = "server-key.pgp";
 const TOKEN_SECRET: &str = "login-tokens.key";
+const UPLOAD_SECRET: &str = "uploads.key";

@@ -7,17 +7,23 @@
 //! |---|---|---|
 //! | [`hub`] | events of connections and control, durable tickets of the store, its deadline | outboxes, store |
 //! | one per listener | connections | starts connections |
-//! | one per connection (`c2s`) | its socket, its outbox | the hub's inbox |
+//! | one per connection (`c2s`, `component`) | its socket, its outbox | the hub's inbox |
 //! | [`control`] | commands of the operator | hub, store |
+//! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
+//! | one per web listener | connections | connections of its own |
+//! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
 //!
-//! Blocking work has threads of its own: the store's committer, and a few for OpenPGP and passwords ([`worker`]). A panic in a
-//! connection ends that connection; one in the hub ends the process, and whoever supervises it starts it again.
+//! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for the
+//! provider that codes go out by. A panic in a connection ends that connection; one in the hub ends the process, and whoever
+//! supervises it starts it again.
 //!
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
 pub mod accounts;
+mod component_port;
+mod components;
 mod connections;
 pub mod control;
 mod desk;
@@ -26,12 +32,16 @@ mod host;
 mod hub;
 mod identity;
 mod login;
+mod modem;
+mod provider;
 mod random;
 mod registration;
 mod signals;
 mod tokens;
+mod web;
 mod worker;
 
+pub use component_port::SecretFault;
 pub use identity::{IdentityFault, read_server_key};
 pub use random::random_bytes;
 
@@ -50,14 +60,18 @@ use crate::account::Parking;
 use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
 use crate::router::{Now, Router};
+use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
+use component_port::ComponentHost;
+use components::Components;
 use connections::{Connections, Entrance};
 use control::ControlFault;
 use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
 use signals::Signal;
+use web::Website;
 
 /// Why the node did not start, or did not end well.
 #[derive(Debug)]
@@ -70,8 +84,12 @@ pub enum NodeFault {
     StoreBroke(StoreError),
     /// The server key cannot be read or made.
     Identity(IdentityFault),
+    /// The secret of a component cannot be read.
+    ComponentSecret(SecretFault),
     /// The TLS certificate cannot be read or made.
     Certificate(CertificateFault),
+    /// The provider of this name cannot be used.
+    Provider(String, BuildError),
     /// Addresses that cannot be listened on.
     Listen(Vec<BindError>),
     /// The control socket cannot be opened.
@@ -91,7 +109,9 @@ impl fmt::Display for NodeFault {
             NodeFault::Store(error) => error.fmt(f),
             NodeFault::StoreBroke(error) => error.fmt(f),
             NodeFault::Identity(fault) => fault.fmt(f),
+            NodeFault::ComponentSecret(fault) => fault.fmt(f),
             NodeFault::Certificate(fault) => fault.fmt(f),
+            NodeFault::Provider(name, error) => write!(f, "codes cannot go out by sms.http.{name}: {error}"),
             NodeFault::Listen(faults) => {
                 for (index, fault) in faults.iter().enumerate() {
                     let separator = if index > 0 { "\n" } else { "" };
@@ -152,34 +172,62 @@ async fn serve(
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
     let direct = net::bind(&config.c2s.listen_tls).map_err(NodeFault::Listen)?;
+    let (website, upload_clerk) = Website::open(config, &certificate)?;
+    let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
+    let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
+    let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
     let listening: Vec<String> = plain
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
         .chain(direct.iter().map(|l| format!("listening for clients with direct TLS on {}", l.local_addr())))
+        .chain(website.iter().flat_map(Website::listening))
+        .chain(component_listeners.iter().map(|l| format!("listening for components on {}", l.local_addr())))
         .collect();
 
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
     store.set_archive_ttl(config.archive.ttl);
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
     let server_key = Arc::new(server_key);
+    let modem = modem::start(executor, config, &store);
+    let sender = provider::sender(config, modem.as_ref().map(|modem| &modem.modem))?;
     let parking = Arc::new(Mutex::new(Parking::default()));
-    let desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
-    let (hub, inbox) = Hub::new(router, store.clone(), desk);
-    let host =
-        NodeHost::new(config, store.clone(), server_key, token_secret, certificate.clone(), inbox.clone(), parking);
+    let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
+    desk.set_upload_clerk(upload_clerk);
+    let (hub, inbox) = Hub::new(router, store.clone(), desk, Components::new(secrets.keys().cloned()));
+    let host = NodeHost::new(
+        config,
+        store.clone(),
+        server_key,
+        token_secret,
+        certificate.clone(),
+        inbox.clone(),
+        parking,
+        sender,
+    );
     let host = Arc::new(host);
     let socket = control::listen(&config.data_dir).map_err(NodeFault::Control)?;
     let key = host.server_fingerprint();
-    let control =
-        control::Server::new(socket, config.domain.clone(), store.clone(), inbox.clone(), key, begun, &config.data_dir);
+    let control = control::Server::new(
+        socket,
+        config.domain.clone(),
+        store.clone(),
+        inbox.clone(),
+        key,
+        begun,
+        modem.as_ref().map(|modem| modem.modem.clone()),
+        &config.data_dir,
+    );
     let hub = executor.spawn(hub.run());
     let control = executor.spawn(control.run(executor));
     let connections = Connections::new(executor, host, config);
     let entrances =
         connections.open(plain, Entrance::StartTls).into_iter().chain(connections.open(direct, Entrance::DirectTls));
-    let entrances: Vec<smol::Task<()>> = entrances.collect();
+    let component_host = ComponentHost { domain: config.domain.clone(), secrets, inbox: inbox.clone() };
+    let components = component_port::open(executor, component_listeners, component_host, connections.alive());
+    let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;
     for line in &listening {
@@ -210,12 +258,14 @@ async fn serve(
     stop.or(hub_ended).await;
     log::info!("stopping");
     drop(entrances);
+    drop(website);
     drop(control);
     drop(housekeeping);
     drop(expiry);
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
     connections.ended(SHUTDOWN_PATIENCE).await;
+    drop(modem);
     drop(hub);
     smol::unblock(move || store.close()).await.map_err(NodeFault::StoreBroke)
 }

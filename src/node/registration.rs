@@ -3,22 +3,22 @@
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::{Instant, SystemTime};
 
-use super::hub::Inbox;
+use super::hub::{Inbox, Input};
 use super::random::random_bytes;
 use super::worker::work;
 use crate::account::{
     Brand, CodeForm, Parking, PhoneForm, Policy, Rate, Refusal, Registrar, Request, Token, Verdict, fetched,
 };
 use crate::c2s::Peer;
-use crate::config::{self, Config, SmsVia};
-use crate::jid::BareJid;
+use crate::config::{self, Config};
+use crate::jid::{BareJid, Jid};
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
 use crate::phone::Code;
+use crate::router::Event;
 use crate::sms::SmsSender;
-use crate::sms::terminal::TerminalSender;
-use crate::stanza::{Stanza, StanzaCondition, StanzaError, Timestamp};
+use crate::stanza::{Kind, MessageType, Stanza, StanzaCondition, StanzaError, Timestamp};
 use crate::store::{Store, StoreError};
-use crate::xml::Element;
+use crate::xml::{Element, ns};
 
 pub(super) struct Registrations {
     registrar: Mutex<Registrar>,
@@ -37,10 +37,8 @@ impl Registrations {
         server_key: Arc<ServerKey>,
         inbox: Inbox,
         parking: Arc<Mutex<Parking>>,
+        sender: Arc<dyn SmsSender>,
     ) -> Registrations {
-        let sender: Arc<dyn SmsSender> = match config.sms.via {
-            SmsVia::Terminal => Arc::new(TerminalSender::stdout()),
-        };
         log::info!("codes go out by {}", sender.describe());
         Registrations {
             parking,
@@ -142,7 +140,8 @@ impl Registrations {
         self.registrar().registered(Instant::now(), &address, &key.0);
         log::info!("{} registered with the key {key}", address.for_log());
         if before.is_some_and(|account| account.fingerprint != Some(key.0)) {
-            // Sessions of a previous owner end; his contacts are told.
+            // Sessions of a previous owner are told why and end; his contacts are told.
+            self.inbox.send(Input::Event(Event::FromServer(taken_over(&self.domain, &address)))).await;
             self.inbox.account_ended(address, departed.farewells).await;
         }
         Ok(self.registrar().certified_reply(&certified))
@@ -166,6 +165,16 @@ impl Registrations {
     fn registrar(&self) -> MutexGuard<'_, Registrar> {
         self.registrar.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// To the device of who had the number before. A headline: it reaches whoever is there and is kept for nobody.
+fn taken_over(domain: &BareJid, account: &BareJid) -> Stanza {
+    let body = Element::new("body", ns::CLIENT).with_text(
+        "This telephone number was registered again, with another key. If it was not you, somebody else can receive your text \
+         messages: tell your contacts, and ask your operator about your SIM card.",
+    );
+    let (from, to) = (Jid::Bare(domain.clone()), Jid::Bare(account.clone()));
+    Stanza::build(Kind::Message(MessageType::Headline), Some(from), Some(to), None).with_child(body)
 }
 
 fn fault(error: StoreError) -> StanzaError {

@@ -45,6 +45,13 @@ impl fmt::Debug for HashKey {
 #[derive(Clone, Copy, Eq)]
 pub struct KeyedHash([u8; HASH_BYTES]);
 
+impl KeyedHash {
+    /// As it is written into a file: 32 hexadecimal digits.
+    pub fn to_hex(&self) -> String {
+        self.0.iter().map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
 impl PartialEq for KeyedHash {
     fn eq(&self, other: &KeyedHash) -> bool {
         self.0.ct_eq(&other.0).into()

@@ -10,6 +10,7 @@ use super::message::{is_kept, is_trifle};
 use super::roster_iq::broken;
 use super::session::{Cargo, SessionId};
 use super::stamps::{forget_stanza_ids_of, with_stanza_id};
+use super::wake::is_worth_waking;
 use super::{Router, Storage, StorageFault};
 use crate::archive::{
     self, ArchiveId, DefaultPreference, Filter, Preferences, Query, fin, metadata, query_form, result_message,
@@ -39,6 +40,10 @@ pub(super) struct Incoming {
     pub(super) kept: bool,
     /// Nobody needs to be woken for it.
     pub(super) trifle: bool,
+    /// The account's archive has it.
+    pub(super) archived: bool,
+    /// A device may be woken for it.
+    pub(super) wakes: bool,
 }
 
 impl<S: Storage> Router<S> {
@@ -65,7 +70,8 @@ impl<S: Storage> Router<S> {
             None => text,
         };
         let (kept, trifle) = (is_kept(&stanza, kind), is_trifle(&stanza));
-        Incoming { stanza, text: text.into(), copied, kept, trifle }
+        let wakes = is_worth_waking(&stanza, account);
+        Incoming { stanza, text: text.into(), copied, kept, trifle, archived: id.is_some(), wakes }
     }
 
     /// A message of one of our accounts is on its way: archives it. Gives its text as the account's other sessions see it.

@@ -1,5 +1,6 @@
 //! Blocking. XEP-0191, with Kontalk's habit of silence: whom a user blocks is not told, neither by an error nor otherwise.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use super::ledger::Debt;
@@ -8,7 +9,7 @@ use super::session::{Cargo, SessionId};
 use super::{Router, Storage};
 use crate::jid::{BareJid, Jid};
 use crate::roster::{self, BlockList, BlockingRequest};
-use crate::stanza::{IqType, Kind, Stanza, StanzaCondition, StanzaError};
+use crate::stanza::{IqType, Kind, PresenceType, Stanza, StanzaCondition, StanzaError};
 use crate::xml::{Element, ns};
 
 impl<S: Storage> Router<S> {
@@ -47,6 +48,7 @@ impl<S: Storage> Router<S> {
         if blocking {
             // XEP-0191 §3.3: while it still may pass, unavailable presence goes to those who see the user.
             self.for_watchers(&account, &changed, Router::hide_presence_of);
+            self.take_directed_back(&account, &changed);
         }
         let ticket = self.storage.save_block_list(&account, &list).map_err(broken)?;
         if let Some(online) = self.accounts.get_mut(&account) {
@@ -69,17 +71,39 @@ impl<S: Storage> Router<S> {
         Ok(())
     }
 
-    /// Those among the addresses that are contacts who see the account's presence.
-    fn for_watchers<'a>(
+    /// Those among the addresses, or of the domains among them, that are contacts who see the account's presence.
+    fn for_watchers(
         &mut self,
         account: &BareJid,
-        addresses: impl IntoIterator<Item = &'a Jid>,
+        addresses: &BTreeSet<Jid>,
         act: fn(&mut Router<S>, &BareJid, &BareJid),
     ) {
-        for contact in addresses.into_iter().map(Jid::bare) {
-            let watches = self.storage.entry(account, contact).is_ok_and(|e| e.subscription().seen_by_contact());
+        let mut contacts: BTreeSet<BareJid> = addresses.iter().map(|address| address.bare().clone()).collect();
+        if addresses.iter().any(|address| address.localpart().is_none()) {
+            let entries = self.storage.roster(account).map(|roster| roster.entries).unwrap_or_default();
+            let meant = |contact: &BareJid| addresses.contains(&Jid::Bare(contact.to_domain()));
+            contacts.extend(entries.into_iter().map(|(contact, _)| contact).filter(meant));
+        }
+        for contact in contacts {
+            let watches = self.storage.entry(account, &contact).is_ok_and(|e| e.subscription().seen_by_contact());
             if watches {
-                act(self, account, contact);
+                act(self, account, &contact);
+            }
+        }
+    }
+
+    /// Who was sent presence directly and is blocked now sees the resource go, while that still may pass. RFC 6121 §4.6.
+    fn take_directed_back(&mut self, account: &BareJid, blocked: &BTreeSet<Jid>) {
+        let blocked = BlockList { blocked: blocked.clone() };
+        let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
+        for id in sessions {
+            let Some(session) = self.sessions.get_mut(&id) else { continue };
+            let told: Vec<Jid> = session.directed.iter().filter(|to| blocked.blocks(to)).cloned().collect();
+            session.directed.retain(|to| !told.contains(to));
+            let from = Jid::Full(session.jid.clone());
+            for to in told {
+                let kind = Kind::Presence(PresenceType::Unavailable);
+                self.route(Stanza::build(kind, Some(from.clone()), Some(to), None), None);
             }
         }
     }

@@ -108,8 +108,8 @@ impl<S: Storage> Router<S> {
             return None;
         }
         let left = session.resume_until().map(|until| until.saturating_duration_since(self.now.monotonic));
-        // A message that could not be stored is still owed: the client must send it again.
-        let safe = self.ledger.owed_to(id).is_empty();
+        // A message that could not be stored, or that another domain has not taken, is still owed: the client must send it again.
+        let safe = self.ledger.owed_to(id).is_empty() && !self.abroad.is_owed_to(id);
         Some(KeptSession {
             jid: session.jid.clone(),
             state: KeptState {
@@ -221,6 +221,7 @@ impl<S: Storage> Router<S> {
                                 holders: 0,
                                 taken: false,
                                 waited,
+                                wakes: false,
                                 stored: Some(stored),
                             },
                             self.now.monotonic,

@@ -41,6 +41,8 @@ pub(super) struct Parcel {
     pub(super) taken: bool,
     /// It came out of the store: the holder is being given what waited.
     pub(super) waited: bool,
+    /// A device may be woken for it.
+    pub(super) wakes: bool,
     /// The store's copy.
     pub(super) stored: Option<OfflineId>,
 }

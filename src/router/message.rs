@@ -93,6 +93,10 @@ impl<S: Storage> Router<S> {
             true => self.copies(account, &incoming.stanza, &incoming.text, Direction::Received, sessions),
             false => Vec::new(),
         };
+        let receivers = sessions.iter().copied().chain(copies.iter().map(|(session, _)| *session));
+        if incoming.wakes && (incoming.archived || self.any_waits(receivers)) {
+            self.unread(account);
+        }
         if !incoming.kept {
             let cargo = match incoming.trifle {
                 true => Cargo::Trifle,
@@ -115,6 +119,7 @@ impl<S: Storage> Router<S> {
             holders: 0,
             taken: false,
             waited: false,
+            wakes: incoming.wakes,
             stored: None,
         };
         self.owe(debt);
@@ -129,6 +134,9 @@ impl<S: Storage> Router<S> {
                 if let Some(debt) = debt {
                     self.owe(Some(debt));
                     self.when_durable(ticket, WhenDurable::Settle(debt));
+                }
+                if incoming.wakes {
+                    self.unread(account);
                 }
             }
             Err(fault) => self.bounce_fault(&incoming.stanza, fault),
@@ -159,8 +167,7 @@ impl<S: Storage> Router<S> {
         for (session, copy) in copies {
             self.send(session, copy, Cargo::Parcel(id));
         }
-        let waits = |s: &SessionId| self.sessions.get(s).is_some_and(|session| session.connection.is_none());
-        if sessions.iter().chain(&copied).any(waits) {
+        if self.any_waits(sessions.iter().chain(&copied).copied()) {
             // A receiver whose connection is lost will not acknowledge soon.
             self.store_parcel(id);
         }
@@ -231,6 +238,7 @@ impl<S: Storage> Router<S> {
                 holders: 1,
                 taken: false,
                 waited: true,
+                wakes: false,
                 stored: Some(message.id),
             };
             let parcel = self.ledger.open(parcel, self.now.monotonic);

@@ -25,6 +25,7 @@ mod kontalk;
 mod ledger;
 mod message;
 mod presence;
+mod remote;
 mod roll;
 mod roster_iq;
 mod session;
@@ -34,9 +35,11 @@ mod stream_management;
 mod subscription;
 #[cfg(test)]
 mod tests;
+mod wake;
 mod watchers;
 
 pub use kept::{KeptSession, KeptState};
+pub use remote::Receipt;
 pub use storage::{ArchiveScan, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 pub use watchers::Watcher;
 
@@ -51,6 +54,7 @@ use crate::stanza::{Kind, Stanza, StanzaCondition, StanzaError, StreamCondition,
 use crate::xml::{Element, ns};
 use archive::Archiving;
 use ledger::{Debt, Ledger, WhenDurable};
+use remote::Abroad;
 use session::{Cargo, Session, SessionId};
 
 /// Names one connection for as long as it lasts; the edges number them.
@@ -141,6 +145,10 @@ pub enum Event {
     Overflowed(ConnectionId),
     /// The store has made all writes up to this ticket durable.
     Durable(Ticket),
+    /// A stanza of another domain; its edge has checked that `from` is there.
+    FromRemote(Stanza),
+    /// Another domain has what [`Action::Remote`] gave out, or its sender has been told that it has not.
+    RemoteTaken(Receipt),
     /// A stanza of the node itself (a service's reply, an announcement), `from` set, to be delivered.
     FromServer(Stanza),
     /// The same, once the store has made a ticket durable: an answer that is a promise.
@@ -260,10 +268,18 @@ pub enum Action {
         /// Whom he sees.
         account: BareJid,
     },
-    /// A stanza for another domain.
-    Remote(Stanza),
+    /// A stanza for another domain. The receipt, if there is one, is given back by [`Event::RemoteTaken`].
+    Remote(Stanza, Option<Receipt>),
     /// The last session of an account has ended.
     WentOffline(BareJid),
+    /// A message waits for an account, that is worth waking its devices for (XEP-0357): those that are not connected, and those
+    /// that are and do not answer.
+    Unread {
+        /// Whose message it is.
+        account: BareJid,
+        /// The resources that do not answer.
+        silent: Vec<FullJid>,
+    },
 }
 
 /// All sessions and what is under way between them.
@@ -274,6 +290,7 @@ pub struct Router<S> {
     connections: HashMap<ConnectionId, SessionId>,
     accounts: HashMap<BareJid, Online>,
     ledger: Ledger,
+    abroad: Abroad,
     /// Sessions without a connection, by the moment they end.
     waiting: BTreeSet<(Instant, SessionId)>,
     next_session: u64,
@@ -307,6 +324,7 @@ impl<S: Storage> Router<S> {
             connections: HashMap::new(),
             accounts: HashMap::new(),
             ledger: Ledger::default(),
+            abroad: Abroad::default(),
             waiting: BTreeSet::new(),
             next_session: 0,
             now,
@@ -336,6 +354,8 @@ impl<S: Storage> Router<S> {
             Event::Lost(connection) => self.connection_lost(connection),
             Event::Overflowed(connection) => self.overflowed(connection),
             Event::Durable(ticket) => self.durable(ticket),
+            Event::FromRemote(stanza) => self.remote_stanza(stanza),
+            Event::RemoteTaken(receipt) => self.remote_taken(receipt),
             Event::FromServer(stanza) => self.route(stanza, None),
             Event::FromServerWhenDurable(ticket, stanza) => {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
@@ -385,9 +405,9 @@ impl<S: Storage> Router<S> {
             log::error!("a stanza without an address reached the router's second half");
             return;
         };
-        if to.domainpart() != self.domain.domainpart() {
-            self.actions.push(Action::Remote(stanza));
-            return;
+        if !self.is_local(to.bare()) {
+            let receipt = self.receipt_for(&stanza, debt);
+            return self.actions.push(Action::Remote(stanza, receipt));
         }
         match stanza.kind() {
             Kind::Message(kind) => self.route_message(stanza, &to, kind, debt),

@@ -103,6 +103,14 @@ impl<S: Storage> Router<S> {
         self.route(stanza, None);
     }
 
+    /// Presence that was refused needs not be taken back later.
+    fn directed_in_vain(&mut self, resource: &Jid, refused_by: Option<&Jid>) {
+        let session = resource.full().and_then(|full| self.session_of(full));
+        if let (Some(session), Some(by)) = (session.and_then(|id| self.sessions.get_mut(&id)), refused_by) {
+            session.directed.remove(by);
+        }
+    }
+
     /// To the contacts that may see it, and to the account's other resources.
     fn broadcast(&mut self, jid: &FullJid, stanza: &Stanza, entries: &[(BareJid, Entry)]) {
         for (contact, entry) in entries {
@@ -135,6 +143,9 @@ impl<S: Storage> Router<S> {
                 if stanza.from().is_some_and(|from| self.blocks(account, from)) && kind != PresenceType::Unavailable {
                     return;
                 }
+                if kind == PresenceType::Error {
+                    self.directed_in_vain(to, stanza.from());
+                }
                 let text: Arc<str> = stanza.to_text().into();
                 for session in self.presence_receivers(to) {
                     self.send(session, text.clone(), Cargo::Presence);
@@ -158,10 +169,16 @@ impl<S: Storage> Router<S> {
         let me = jid.bare().clone();
         self.show_account(&me, jid, id);
         for (contact, entry) in entries {
-            if !entry.subscription().sees_contact() || self.blocks(&me, &Jid::Bare(contact.clone())) {
+            if self.blocks(&me, &Jid::Bare(contact.clone())) {
                 continue;
             }
-            if contact.domainpart() != self.domain.domainpart() {
+            if entry.pending_out() && !self.is_local(contact) {
+                self.request_again(&me, contact);
+            }
+            if !entry.subscription().sees_contact() {
+                continue;
+            }
+            if !self.is_local(contact) {
                 let from = Some(Jid::Bare(me.clone()));
                 let to = Some(Jid::Bare(contact.clone()));
                 self.route(Stanza::build(Kind::Presence(PresenceType::Probe), from, to, None), None);
@@ -192,6 +209,10 @@ impl<S: Storage> Router<S> {
     /// A probe of another server. RFC 6121 §4.3.2.
     fn probed(&mut self, account: &BareJid, probe: &Stanza) {
         let Some(viewer) = probe.from().cloned() else { return };
+        // XEP-0191 §3.3: whom the account blocks is not answered at all.
+        if self.blocks(account, &viewer) {
+            return;
+        }
         let from = Some(Jid::Bare(account.clone()));
         if !self.may_see(account, viewer.bare()) {
             // RFC 6121 §4.3.2: an unsubscribed stranger learns nothing else, whether the account exists or not.
@@ -199,10 +220,14 @@ impl<S: Storage> Router<S> {
             return self.route(Stanza::build(kind, from, Some(viewer), None), None);
         }
         let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
-        for session in sessions {
-            if let Some(presence) = self.presence_of(session) {
-                self.send_presence(&presence, viewer.clone());
-            }
+        let available: Vec<Stanza> = sessions.into_iter().filter_map(|session| self.presence_of(session)).collect();
+        if available.is_empty() {
+            // The other side may believe otherwise, if it missed how the last resource went.
+            let kind = Kind::Presence(PresenceType::Unavailable);
+            return self.route(Stanza::build(kind, from, Some(viewer), None), None);
+        }
+        for presence in available {
+            self.send_presence(&presence, viewer.clone());
         }
     }
 

@@ -122,6 +122,7 @@ impl<S: Storage> Router<S> {
     /// Stores what waited too long for its receivers.
     pub(super) fn store_overdue(&mut self) {
         for parcel in self.ledger.overdue(self.now.monotonic) {
+            self.wake_for_overdue(parcel);
             self.store_parcel(parcel);
         }
     }
@@ -168,6 +169,9 @@ impl<S: Storage> Router<S> {
             Ok((_, ticket)) => {
                 if let Some(debt) = parcel.debt {
                     self.when_durable(ticket, WhenDurable::Settle(debt));
+                }
+                if parcel.wakes {
+                    self.unread(&parcel.account);
                 }
             }
             Err(fault) => {
@@ -326,6 +330,8 @@ impl<S: Storage> Router<S> {
                 session.wait_until(until);
                 self.waiting.insert((until, id));
                 // Nobody will acknowledge these soon: their senders need not wait.
+                let held = self.sessions.get(&id).map(held_parcels).unwrap_or_default();
+                self.wake_for_lost(id, &held);
                 self.store_undelivered(id);
             }
         }

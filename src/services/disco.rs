@@ -63,13 +63,35 @@ pub fn domain_info(facts: &Facts) -> Element {
         ns::PUBSUB,
         ns::COMMANDS,
     ];
-    for feature in always.into_iter().chain(facts.registration.then_some(ns::REGISTER)) {
+    let sometimes = [(ns::REGISTER, facts.registration), (ns::KONTALK_PUSH, facts.kontalk_push)];
+    let sometimes = sometimes.into_iter().filter(|(_, holds)| *holds).map(|(feature, _)| feature);
+    for feature in always.into_iter().chain(sometimes) {
         query.push(Element::new("feature", ns::DISCO_INFO).with("var", feature));
     }
     if !facts.contact.is_empty() {
         query.push(contact_form(&facts.contact));
     }
+    if let Some(bytes_max) = facts.upload_bytes_max {
+        upload_info(&mut query, bytes_max);
+    }
     query
+}
+
+/// XEP-0363 §4, once for each generation of clients.
+fn upload_info(query: &mut Element, bytes_max: u64) {
+    query.push(identity("store", "file"));
+    let field = |var: &str, text: &str| {
+        let value = Element::new("value", ns::DATA_FORMS).with_text(text);
+        Element::new("field", ns::DATA_FORMS).with("var", var).with_child(value)
+    };
+    for namespace in [ns::UPLOAD_OLD, ns::UPLOAD] {
+        query.push(Element::new("feature", ns::DISCO_INFO).with("var", namespace));
+        let form = Element::new("x", ns::DATA_FORMS)
+            .with("type", "result")
+            .with_child(field("FORM_TYPE", namespace).with("type", "hidden"))
+            .with_child(field("max-file-size", &bytes_max.to_string()));
+        query.push(form);
+    }
 }
 
 /// XEP-0157 §3, in the form of XEP-0128.
@@ -90,9 +112,12 @@ fn contact_form(contact: &[String]) -> Element {
 fn items(addressee: Addressee, facts: &Facts) -> Element {
     let mut query = Element::new("query", ns::DISCO_ITEMS);
     if addressee == Addressee::Domain {
-        for name in super::COMPONENTS {
+        for name in super::COMPONENTS.into_iter().filter(|name| facts.kontalk_push || *name != super::PUSH) {
             let jid = format!("{name}@{}", facts.domain);
             query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", jid).with("name", name));
+        }
+        for component in &facts.components {
+            query.push(Element::new("item", ns::DISCO_ITEMS).with("jid", component.as_str()));
         }
     }
     query
@@ -121,6 +146,8 @@ fn account_info(facts: &Facts) -> Element {
         ns::AVATAR_CONVERSION,
         ns::PUBSUB,
         ns::STANZA_ID,
+        // XEP-0357 §4.
+        ns::PUSH,
     ];
     // XEP-0313 §7.
     let archive = [ns::MAM, ns::MAM_EXTENDED].into_iter().filter(|_| facts.archive);

@@ -4,6 +4,7 @@
 //! the asker may not see: existing or not, it looks the same.
 
 mod disco;
+pub mod discoverable;
 pub mod last_activity;
 mod ping;
 pub mod registration;
@@ -30,6 +31,12 @@ pub struct Facts {
     pub caps: String,
     /// Are messages archived?
     pub archive: bool,
+    /// Bytes that an uploaded file may have, if files can be uploaded (XEP-0363).
+    pub upload_bytes_max: Option<u64>,
+    /// The domains of the components that are connected (XEP-0114).
+    pub components: Vec<BareJid>,
+    /// Can Kontalk's clients register for push in their own way?
+    pub kontalk_push: bool,
     /// Does the asker administrate the node? Then his own account answers to commands, too.
     pub administrator: bool,
     /// The moment of the request.
@@ -57,8 +64,10 @@ pub const PROBE: &str = "probe";
 pub const NETWORK: &str = "network";
 /// Where they send what is for a group.
 pub const MULTICAST: &str = "multicast";
+/// Where they register for push.
+pub const PUSH: &str = "push";
 /// Names before the @ that are services, hard-wired in Kontalk's clients; no account can have them.
-pub const COMPONENTS: [&str; 3] = [PROBE, NETWORK, MULTICAST];
+pub const COMPONENTS: [&str; 4] = [PROBE, NETWORK, MULTICAST, PUSH];
 
 /// Answers an iq get or set. `None` only for what is no request.
 pub fn answer(request: &Stanza, addressee: Addressee, facts: &Facts) -> Option<Stanza> {
@@ -101,6 +110,9 @@ mod tests {
             registration: true,
             caps: "hash".to_owned(),
             archive: true,
+            upload_bytes_max: Some(1000),
+            kontalk_push: false,
+            components: vec!["chat.a.example".parse().unwrap()],
             administrator: false,
             now: Timestamp { millis: 1_633_608_000_000 },
         };
@@ -115,7 +127,13 @@ mod tests {
             ("<time xmlns='urn:xmpp:time'/>", "<utc>2021-10-07T12:00:00Z</utc>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "category='server'"),
             ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "<feature var='jabber:iq:register'/>"),
+            ("<query xmlns='http://jabber.org/protocol/disco#info'/>", "<feature var='urn:xmpp:http:upload'/>"),
+            (
+                "<query xmlns='http://jabber.org/protocol/disco#info'/>",
+                "<value>urn:xmpp:http:upload:0</value></field><field var='max-file-size'><value>1000</value></field></x>",
+            ),
             ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='probe@a.example' name='probe'/>"),
+            ("<query xmlns='http://jabber.org/protocol/disco#items'/>", "<item jid='chat.a.example'/>"),
             ("<query xmlns='http://jabber.org/protocol/disco#info' node='x'/>", "item-not-found"),
             // XEP-0115 §6.2.
             (

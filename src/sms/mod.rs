@@ -4,18 +4,27 @@
 //! told and another way tried. *Unknown*: the line broke after the message had left; it is never sent again blindly, for the
 //! user may get it twice. Numbers and texts stay in memory and out of every log and error.
 //!
-//! [`terminal`] is the sender of a trial node, [`script`] that of tests.
+//! Some providers make, send and check the code themselves: they are not senders but a [`Verifier`].
+//!
+//! [`modem`] sends through a modem at this machine, and hears what comes in there, by the messages of [`pdu`]; [`http`] through
+//! providers on the network or a telephone on the shelf. [`terminal`] is the sender of a trial node, [`script`] that of tests.
 
+pub mod http;
+pub mod modem;
+pub mod pdu;
 pub mod script;
 pub mod terminal;
+mod verifier;
 
 use std::borrow::Cow;
 use std::fmt;
 use std::future::Future;
 use std::pin::Pin;
+use std::time::Duration;
 
 use crate::phone::PhoneNumber;
 pub use crate::phone::SmsText;
+pub use verifier::{Checked, Checking, Starting, VerificationId, Verifier};
 
 /// A way to send text messages.
 pub trait SmsSender: Send + Sync {
@@ -44,6 +53,8 @@ pub enum SmsError {
     Refused(Cow<'static, str>),
     /// The operator must do something first: no credit, wrong password, a country that is not enabled. Nothing was sent.
     NotAllowed(Cow<'static, str>),
+    /// The network wants fewer messages, or cannot be reached just now. Nothing was sent, and nothing should be for so long.
+    Later(Cow<'static, str>, Duration),
     /// The message left, and no answer came. It may arrive.
     Unknown(Cow<'static, str>),
 }
@@ -53,6 +64,14 @@ impl SmsError {
     pub fn may_have_been_sent(&self) -> bool {
         matches!(self, SmsError::Unknown(_))
     }
+
+    /// How long the sender wants to be left in peace, where it says.
+    pub fn rest(&self) -> Option<Duration> {
+        match self {
+            SmsError::Later(_, rest) => Some(*rest),
+            SmsError::Refused(_) | SmsError::NotAllowed(_) | SmsError::Unknown(_) => None,
+        }
+    }
 }
 
 impl fmt::Display for SmsError {
@@ -60,6 +79,9 @@ impl fmt::Display for SmsError {
         match self {
             SmsError::Refused(reason) => write!(f, "the message was not sent: {reason}"),
             SmsError::NotAllowed(reason) => write!(f, "the message may not be sent: {reason}"),
+            SmsError::Later(reason, rest) => {
+                write!(f, "the message was not sent, another may be in {} s: {reason}", rest.as_secs().max(1))
+            }
             SmsError::Unknown(reason) => write!(f, "the message may have been sent: {reason}"),
         }
     }

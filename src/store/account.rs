@@ -354,11 +354,12 @@ fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &
     }
     changes.remove(&trees.archive_preferences, address.as_str().as_bytes());
     changes.remove(&trees.inactive, address.as_str().as_bytes());
+    changes.remove(&trees.undiscoverable, address.as_str().as_bytes());
     Ok(())
 }
 
 /// Those whose keys begin with an account, but for farewells.
-fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 10] {
+fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 11] {
     [
         &trees.roster,
         &trees.requests,
@@ -370,6 +371,7 @@ fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 10] {
         &trees.archive,
         &trees.sessions,
         &trees.tokens,
+        &trees.push,
     ]
 }
 

@@ -24,13 +24,15 @@
 //! | `archive_preferences` | `ACCOUNT` | what the user chose |
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
+//! | `push` | `ACCOUNT 00 SERVICE 00 NODE` | how a device is woken (`push`) |
 //! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
+//! | `undiscoverable` | `ACCOUNT` | empty: strangers do not find it by its number |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
 
-use crate::jid::BareJid;
+use crate::jid::{BareJid, Jid};
 use crate::stream::ClientId;
 
 /// The version of all this.
@@ -54,7 +56,9 @@ pub(super) struct Trees {
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
+    pub(super) push: sled::Tree,
     pub(super) inactive: sled::Tree,
+    pub(super) undiscoverable: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -78,7 +82,9 @@ impl Trees {
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
+            push: db.open_tree("push")?,
             inactive: db.open_tree("inactive")?,
+            undiscoverable: db.open_tree("undiscoverable")?,
             damaged: db.open_tree("damaged")?,
         })
     }
@@ -120,6 +126,11 @@ pub(super) fn session_key(account: &BareJid, resource: &str, part: u16) -> Vec<u
 /// Key of the login tokens of one client of an account.
 pub(super) fn token_key(account: &BareJid, client: ClientId) -> Vec<u8> {
     joined(account, &client.0)
+}
+
+/// Key of a push registration; with an empty node, what all of the service begin with.
+pub(super) fn push_key(account: &BareJid, service: &Jid, node: &str) -> Vec<u8> {
+    joined(account, format!("{service}\0{node}").as_bytes())
 }
 
 /// What the keys of the items of one node begin with.

@@ -2,7 +2,7 @@
 
 use super::record::{decode, whole};
 use super::schema::{SCHEMA_KEY, address, split_key};
-use super::{Account, Store, StoreError, archive, offline, pubsub, session};
+use super::{Account, Store, StoreError, archive, offline, pubsub, push, session};
 use crate::jid::{BareJid, Jid};
 use crate::limits::RING_BYTES_MAX;
 use crate::roster::{Item, Request};
@@ -185,6 +185,8 @@ const TREES: &[(&str, Reading)] = &[
         "tokens",
         Reading::Each(|key, value| is_of_account(key, |client| client.len() == 16) && reads_as::<TokenSlots>(value)),
     ),
+    ("push", Reading::Each(|key, value| is_of_account(key, is_text) && push::is_record(value))),
+    ("undiscoverable", Reading::Each(|key, _| is_account(key))),
     ("disabled", Reading::Each(|key, value| is_account(key) && reads_as::<Timestamp>(value))),
     ("inactive", Reading::Each(|key, value| is_account(key) && reads_as::<u16>(value))),
     (

@@ -170,6 +170,19 @@ impl Element {
         }
     }
 
+    /// Moves this element and all that is in it from one namespace to another: stanzas of other kinds of streams are handled as
+    /// clients' are. RFC 6120 §4.8.3.
+    pub fn move_namespace(&mut self, from: &str, to: &'static str) {
+        if self.namespace == from {
+            self.namespace = Cow::Borrowed(to);
+        }
+        for node in &mut self.nodes {
+            if let Node::Element(child) = node {
+                child.move_namespace(from, to);
+            }
+        }
+    }
+
     /// Builder: with an attribute.
     #[must_use]
     pub fn with(mut self, name: impl Into<Cow<'static, str>>, value: impl Into<String>) -> Element {

@@ -4,6 +4,8 @@
 pub const CLIENT: &str = "jabber:client";
 /// RFC 6120: stanzas between servers.
 pub const SERVER: &str = "jabber:server";
+/// XEP-0114: stanzas between components and their server.
+pub const COMPONENT: &str = "jabber:component:accept";
 /// RFC 6120 §4.8.1: the stream root and its features and errors.
 pub const STREAM: &str = "http://etherx.jabber.org/streams";
 /// RFC 6120 §4.9.3.
@@ -98,6 +100,8 @@ pub const MAM: &str = "urn:xmpp:mam:2";
 pub const MAM_EXTENDED: &str = "urn:xmpp:mam:2#extended";
 /// XEP-0333.
 pub const CHAT_MARKERS: &str = "urn:xmpp:chat-markers:0";
+/// XEP-0357.
+pub const PUSH: &str = "urn:xmpp:push:0";
 /// XEP-0359.
 pub const STANZA_ID: &str = "urn:xmpp:sid:0";
 /// XEP-0424.
@@ -112,6 +116,10 @@ pub const BIND2: &str = "urn:xmpp:bind:0";
 pub const SASL2: &str = "urn:xmpp:sasl:2";
 /// XEP-0398.
 pub const AVATAR_CONVERSION: &str = "urn:xmpp:pep-vcard-conversion:0";
+/// XEP-0363 before it had a version in its namespace: what Kontalk's clients speak.
+pub const UPLOAD_OLD: &str = "urn:xmpp:http:upload";
+/// XEP-0363.
+pub const UPLOAD: &str = "urn:xmpp:http:upload:0";
 /// XEP-0440.
 pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
 /// XEP-0484.
@@ -140,6 +148,8 @@ pub const KONTALK_ROSTER: &str = "http://kontalk.org/extensions/roster";
 pub const KONTALK_SERVER_LIST: &str = "http://kontalk.org/extensions/serverlist";
 /// Kontalk: chat states of its own, such as recording audio.
 pub const KONTALK_CHAT_STATES: &str = "http://kontalk.org/extensions/message#chatstates";
+/// Kontalk: push in its own way, older than XEP-0357.
+pub const KONTALK_PUSH: &str = "http://kontalk.org/extensions/presence#push";
 /// Kontalk: public keys and fingerprints.
 pub const KONTALK_PUBKEY: &str = "urn:xmpp:pubkey:2";
 
@@ -185,6 +195,8 @@ const KNOWN: &[&str] = &[
     BIND2,
     FAST,
     SIGNED,
+    UPLOAD_OLD,
+    UPLOAD,
     KONTALK_REGISTER_CODE,
     KONTALK_ROSTER,
     KONTALK_PUBKEY,
@@ -200,4 +212,5 @@ const KNOWN: &[&str] = &[
     MAM,
     CHAT_MARKERS,
     STANZA_ID,
+    COMPONENT,
 ];

@@ -427,6 +427,17 @@ pub fn authorities_were_named() -> bool {
     AUTHORITIES_NAMED.load(Ordering::SeqCst)
 }
 
+/// The client's side of HTTPS.
+pub(super) fn https_config() -> Arc<ClientConfig> {
+    let builder = ClientConfig::builder_with_provider(provider());
+    let builder = builder.with_safe_default_protocol_versions().expect("the provider knows both versions");
+    let builder = builder.dangerous().with_custom_certificate_verifier(Arc::new(AnyServer));
+    let mut config = builder.with_no_client_auth();
+    // As browsers do: they would take HTTP/2, too.
+    config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+    Arc::new(config)
+}
+
 fn tls_config(how: &Connect) -> Arc<ClientConfig> {
     let versions: &[&rustls::SupportedProtocolVersion] = match how.version {
         TlsVersion::V12 => &[&rustls::version::TLS12],

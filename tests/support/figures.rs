@@ -25,6 +25,16 @@ impl Process {
         number(&self.read("status"), "VmRSS:")
     }
 
+    /// The most resident memory in KiB since [`Process::forget_peak`].
+    pub fn peak_rss_kib(self) -> f64 {
+        number(&self.read("status"), "VmHWM:")
+    }
+
+    /// From here on the peak counts anew.
+    pub fn forget_peak(self) {
+        fs::write(format!("/proc/{}/clear_refs", self.pid), "5").expect("it is a process of ours");
+    }
+
     /// Bytes that the process has caused to be written to a device.
     pub fn bytes_written(self) -> f64 {
         number(&self.read("io"), "write_bytes:")

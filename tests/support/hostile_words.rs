@@ -3,7 +3,7 @@
 
 use std::net::{IpAddr, Ipv4Addr};
 use std::path::Path;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use kontalk_node::account::{KeyForm, Parking, Policy, Registrar, Request, Token, Verdict, fetched, parked};
 use kontalk_node::admin::{Console, Operation, Outcome, Step};
@@ -14,6 +14,7 @@ use kontalk_node::pgp::UserRing;
 use kontalk_node::phone::{Code, PhoneNumber};
 use kontalk_node::roster::{self, BlockList, BlockingRequest, Entry, Roster, RosterSet};
 use kontalk_node::services::{self, Addressee, Facts, roster_match};
+use kontalk_node::sms::http::receipt;
 use kontalk_node::stanza::{Stanza, Timestamp};
 use kontalk_node::xml::{Element, Frame, Framer, FramerLimits, XmlError, ns, parse_document};
 
@@ -142,12 +143,15 @@ pub fn roster(_: &mut Random, input: &[u8]) -> bool {
     let Some(stanza) = stanza(input) else { return false };
     let account: BareJid = "romeo@a.example".parse().unwrap();
     let facts = Facts {
+        components: Vec::new(),
+        kontalk_push: true,
         administrator: true,
         archive: true,
         caps: String::new(),
         domain: domain(),
         contact: Vec::new(),
         registration: true,
+        upload_bytes_max: Some(1000),
         now: Timestamp { millis: 1_700_000_000_000 },
     };
     for addressee in [Addressee::Domain, Addressee::OwnAccount, Addressee::Contact, Addressee::Stranger] {
@@ -237,6 +241,22 @@ pub fn config(_: &mut Random, input: &[u8]) -> bool {
             false
         }
     }
+}
+
+/// A provider's report of delivery, from whoever found the page for it.
+pub fn receipt(_: &mut Random, input: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(input);
+    let mut sound = receipt::android(&text).is_some();
+    receipt::android_is_genuine(&text, "1767268800", &text, "key", Duration::from_secs(1_767_268_800));
+    for fields in [receipt::Fields::of_form(&text), receipt::Fields::of_json(&text)].into_iter().flatten() {
+        for told in [receipt::vonage(&fields), receipt::twilio(&fields)].into_iter().flatten() {
+            assert!(!told.reference.is_empty() && told.reference.chars().all(|c| c.is_ascii_graphic()));
+            sound = true;
+        }
+        assert!(!receipt::vonage_is_genuine(&fields, "secret"));
+        assert!(!receipt::twilio_is_genuine("https://a.example/", &fields, &text, "token"));
+    }
+    sound
 }
 
 fn stanza(input: &[u8]) -> Option<Stanza> {

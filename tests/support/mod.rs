@@ -8,8 +8,13 @@
 #![allow(dead_code)] // Each test binary uses its own part of this.
 
 pub mod client;
+pub mod component;
 pub mod figures;
+pub mod http;
 pub mod login;
+pub mod modem_pty;
+pub mod modem_sim;
+pub mod modem_world;
 pub mod node;
 pub mod registration;
 pub mod sasl2;

@@ -65,6 +65,8 @@ pub struct Node {
     process: Option<Process>,
     /// Codes already given out by [`Node::code_for`]: how many lines of the log were read for them.
     codes_read: usize,
+    /// Where the log of the present start begins.
+    first_line: usize,
     /// Where STARTTLS is spoken.
     pub address: SocketAddr,
     /// Where TLS is spoken from the first byte.
@@ -87,7 +89,16 @@ impl Node {
         let nowhere = SocketAddr::from(([127, 0, 0, 1], 0));
         fs::write(dir.join("node.toml"), config(&dir, &options)).expect("the configuration can be written");
         let log = Arc::new(Log::new(&dir.join("node.log"), options.echo));
-        let mut node = Node { dir, options, log, process: None, codes_read: 0, address: nowhere, address_tls: nowhere };
+        let mut node = Node {
+            dir,
+            options,
+            log,
+            process: None,
+            codes_read: 0,
+            first_line: 0,
+            address: nowhere,
+            address_tls: nowhere,
+        };
         node.start_again();
         node
     }
@@ -96,6 +107,7 @@ impl Node {
     pub fn start_again(&mut self) -> Duration {
         assert!(self.process.is_none(), "the node is already running");
         let first_line = self.log.lines();
+        self.first_line = first_line;
         let begun = Instant::now();
         let mut child = self.command(&["serve", "--config"]).arg(self.config_path()).spawn().expect("the node starts");
         let readers = self.log.read_from(&mut child);
@@ -103,6 +115,15 @@ impl Node {
         self.address = self.listening(first_line, false);
         self.address_tls = self.listening(first_line, true);
         begun.elapsed()
+    }
+
+    /// Where the web listener is, which must not be switched off.
+    pub fn address_web(&self) -> SocketAddr {
+        let found = self.log.wait_for(&mut { self.first_line }, |line| {
+            let (_, rest) = line.text.split_once("listening for HTTP")?;
+            rest.split_once(" on ")?.1.parse().ok()
+        });
+        found.unwrap_or_else(|| panic!("the node has no web listener\n{}", self.log.tail()))
     }
 
     /// The node's domain.
@@ -212,10 +233,22 @@ impl Node {
         code
     }
 
-    /// Waits for a line that holds this text; for what only the log tells.
+    /// Waits for a line of the present start that holds this text; for what only the log tells.
     pub fn log_says(&self, text: &str) -> String {
-        let found = self.log.wait_for(&mut 0, |line| line.text.contains(text).then(|| line.text.clone()));
+        let found =
+            self.log.wait_for(&mut { self.first_line }, |line| line.text.contains(text).then(|| line.text.clone()));
         found.unwrap_or_else(|| panic!("the log never said {text:?}\n{}", self.log.tail()))
+    }
+
+    /// How many lines it has printed; for [`Node::log_says_since`].
+    pub fn lines(&self) -> usize {
+        self.log.lines()
+    }
+
+    /// As [`Node::log_says`], of the lines after so many.
+    pub fn log_says_since(&self, mut from: usize, text: &str) -> String {
+        let found = self.log.wait_for(&mut from, |line| line.text.contains(text).then(|| line.text.clone()));
+        found.unwrap_or_else(|| panic!("the log never said {text:?} again\n{}", self.log.tail()))
     }
 
     /// Fails if the log so far holds an error, a panic or a secret. Dropping the node does it too.
@@ -420,10 +453,15 @@ fn config(dir: &Path, options: &NodeOptions) -> String {
     let mut sections = options.sections.clone();
     for (section, lines) in [
         ("c2s", "listen = [\"127.0.0.1:0\"]\nlisten_tls = [\"127.0.0.1:0\"]\n".to_owned()),
+        ("web", "listen = [\"127.0.0.1:0\"]\n".to_owned()),
         ("sms", "via = \"terminal\"\n".to_owned()),
         ("log", format!("level = \"{}\"\n", options.log_level)),
     ] {
-        sections.entry(section.to_owned()).or_default().push_str(&lines);
+        let given = sections.entry(section.to_owned()).or_default();
+        // A test may send codes another way.
+        if section != "sms" || !given.contains("via") {
+            given.push_str(&lines);
+        }
     }
     let mut text = format!("domain = \"{DOMAIN}\"\ndata_dir = \"{}\"\n", dir.join("data").display());
     text += &options.extra_config;

@@ -51,13 +51,18 @@ fn talk(mut stream: UnixStream, request: &Request) -> io::Result<Reply> {
 }
 
 fn do_alone(data_dir: &Path, request: Request) -> Result<Reply, ControlFault> {
-    if matches!(request, Request::Status | Request::Backup) || !data_dir.join("store").exists() {
+    if needs_node(&request) || !data_dir.join("store").exists() {
         return Err(ControlFault::NotRunning(data_dir.to_owned()));
     }
     let store = Store::open(&data_dir.join("store")).map_err(|error| ControlFault::Data(error.to_string()))?;
     let outcome = answer(data_dir, &store, request);
     store.close().map_err(|error| ControlFault::Data(error.to_string()))?;
     Ok(outcome.unwrap_or_else(|fault| Reply::Refused { reason: fault.to_string() }))
+}
+
+/// Only a running node knows.
+fn needs_node(request: &Request) -> bool {
+    matches!(request, Request::Status | Request::Backup | Request::ModemStatus | Request::ModemUssd { .. })
 }
 
 fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, AccountFault> {
@@ -69,7 +74,7 @@ fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, Acc
     };
     let now = Timestamp::from_system(SystemTime::now());
     let ticket: Ticket = match request {
-        Request::Status | Request::Backup => return Ok(Reply::Done),
+        Request::Status | Request::Backup | Request::ModemStatus | Request::ModemUssd { .. } => return Ok(Reply::Done),
         Request::AccountList => return accounts::list(store).map(|accounts| Reply::Accounts { accounts }),
         Request::AccountShow { address } => {
             return accounts::show(store, &read(&address)?).map(|a| Reply::Accounts { accounts: vec![a] });
@@ -92,4 +97,4 @@ pub(super) fn domain_of(data_dir: &Path) -> Option<BareJid> {
     crate::node::read_server_key(data_dir).ok()?.domain()
 }
 
-pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(60);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(160);

@@ -27,6 +27,7 @@ use smol::Async;
 use crate::backup::{BackupFault, Summary};
 
 pub use super::accounts::AccountFacts;
+pub use crate::sms::modem::Status as ModemStatus;
 
 /// What an operator asks.
 #[derive(Serialize, Deserialize)]
@@ -62,16 +63,28 @@ pub enum Request {
     },
     /// Give all that the node is.
     Backup,
+    /// How is the modem?
+    ModemStatus,
+    /// Send a USSD code through the modem.
+    ModemUssd {
+        /// The code; those that top a SIM up are money.
+        code: Secret,
+    },
 }
 
-/// A password on its way through the socket; cannot be printed, is wiped.
-#[derive(Serialize, Deserialize)]
+/// A password, a code or its answer on its way through the socket; cannot be printed, is wiped.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Secret(String);
 
 impl Secret {
-    /// Takes a password in.
+    /// Takes a text in.
     pub fn new(text: String) -> Secret {
         Secret(text)
+    }
+
+    /// The text, for the operator's eyes.
+    pub fn as_str(&self) -> &str {
+        &self.0
     }
 
     fn into_password(mut self) -> crate::stream::Password {
@@ -116,6 +129,16 @@ pub enum Reply {
         /// What it holds.
         summary: Summary,
     },
+    /// How the modem is.
+    Modem {
+        /// It.
+        modem: Box<ModemStatus>,
+    },
+    /// What the network answered to a USSD code.
+    Ussd {
+        /// Its words, which may hold a number.
+        text: Secret,
+    },
 }
 
 /// How the node is.
@@ -141,6 +164,9 @@ pub struct Status {
     pub damaged_records: u64,
     /// The store has failed: nothing is written any more.
     pub store_broken: bool,
+    /// The modem, if codes go out by one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub modem: Option<Box<ModemStatus>>,
 }
 
 /// Why there is no control socket, or no answer from it.

@@ -11,13 +11,14 @@ use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::lock::Semaphore;
 use smol::{Async, Executor, Timer};
 
-use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Status, copy};
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, Status, copy};
 use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
 use crate::node::hub::Inbox;
 use crate::node::worker::work;
 use crate::pgp::Fingerprint;
 use crate::router::Ticket;
+use crate::sms::modem::Modem;
 use crate::stanza::Timestamp;
 use crate::store::Store;
 
@@ -33,12 +34,14 @@ struct Office {
     inbox: Inbox,
     key: Fingerprint,
     begun: Instant,
+    modem: Option<Modem>,
     data_dir: PathBuf,
     /// One backup at a time.
     backup: Semaphore,
 }
 
 impl Server {
+    #[allow(clippy::too_many_arguments)] // Called once; what it takes has nothing in common but this moment.
     pub(in crate::node) fn new(
         socket: Async<UnixListener>,
         domain: BareJid,
@@ -46,10 +49,11 @@ impl Server {
         inbox: Inbox,
         key: Fingerprint,
         begun: Instant,
+        modem: Option<Modem>,
         data_dir: &Path,
     ) -> Server {
         let backup = Semaphore::new(1);
-        let office = Office { domain, store, inbox, key, begun, data_dir: data_dir.to_owned(), backup };
+        let office = Office { domain, store, inbox, key, begun, modem, data_dir: data_dir.to_owned(), backup };
         Server { socket, office: Arc::new(office) }
     }
 
@@ -146,6 +150,11 @@ impl Office {
                 self.change(&address, move |store, address| accounts::set_password(store, address, &password)).await
             }
             Request::AccountRemove { address } => self.remove(&address).await,
+            Request::ModemStatus => Ok(match &self.modem {
+                Some(modem) => Reply::Modem { modem: Box::new(modem.status()) },
+                None => no_modem(),
+            }),
+            Request::ModemUssd { code } => Ok(self.ussd(&code).await),
             Request::Backup => return Reply::Refused { reason: "a backup has an answer of its own".to_owned() },
         };
         outcome.unwrap_or_else(|fault| Reply::Refused { reason: fault.to_string() })
@@ -177,6 +186,14 @@ impl Office {
         Ok(Reply::Done)
     }
 
+    async fn ussd(&self, code: &Secret) -> Reply {
+        let Some(modem) = &self.modem else { return no_modem() };
+        match modem.ussd(code.as_str()).await {
+            Ok(text) => Reply::Ussd { text: Secret::new(text.as_str().to_owned()) },
+            Err(error) => Reply::Refused { reason: error.to_string() },
+        }
+    }
+
     fn address(&self, text: &str) -> Result<BareJid, AccountFault> {
         let address = text.parse().map_err(AccountFault::Address)?;
         accounts::check_address(&address, &self.domain)?;
@@ -200,6 +217,7 @@ impl Office {
             store_bytes: stats.bytes_on_disk,
             damaged_records: stats.damaged_records,
             store_broken: stats.broken,
+            modem: self.modem.as_ref().map(|modem| Box::new(modem.status())),
         })
     }
 }
@@ -210,5 +228,10 @@ async fn say(mut stream: &Async<UnixStream>, reply: &Reply) -> io::Result<()> {
     stream.write_all(text.as_bytes()).await
 }
 
-/// A command is short.
-const COMMAND_TIMEOUT: Duration = Duration::from_secs(30);
+fn no_modem() -> Reply {
+    let reason = "this node has no modem (remedy: via = \"modem\" in the section [sms] of its configuration)";
+    Reply::Refused { reason: reason.to_owned() }
+}
+
+/// A command is short; but a modem may be busy for a minute before it gets to one, and the network takes its time.
+const COMMAND_TIMEOUT: Duration = Duration::from_secs(150);

@@ -1,6 +1,11 @@
-//! Administrators' commands put together: the decisions of [`crate::admin`], accounts, sessions. XEP-0050, XEP-0133.
+//! Administrators' commands put together: the decisions of [`crate::admin`], accounts, sessions. XEP-0050, XEP-0133. And the list of
+//! all commands, each user's own one among them.
 
+use std::sync::Arc;
 use std::time::Instant;
+
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 
 use super::job::{Job, committed, fault};
 use super::own_account::refusal;
@@ -10,8 +15,9 @@ use crate::jid::{BareJid, FullJid, Jid};
 use crate::node::accounts::{self, AccountFault};
 use crate::node::hub::Inbox;
 use crate::node::random::random_bytes;
+use crate::pgp::ServerKey;
 use crate::router::{Event, Storage, Ticket};
-use crate::services::Addressee;
+use crate::services::{Addressee, discoverable};
 use crate::stanza::{
     IqType, Kind, MessageType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError, Timestamp,
 };
@@ -68,14 +74,19 @@ pub(super) fn disco(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         }
         Some(_) => {}
         None if info => answer.push(identity("command-list", "Commands")),
-        None if shown => {
+        None => {
             let at = request.stanza.to().map(Jid::to_string).unwrap_or_default();
-            for command in Command::ALL {
+            let mut item = |node: &str, name: &str| {
                 let item = Element::new("item", ns::DISCO_ITEMS).with("jid", at.as_str());
-                answer.push(item.with("node", command.node()).with("name", command.title()));
+                answer.push(item.with("node", node).with("name", name));
+            };
+            if request.addressee == Addressee::OwnAccount {
+                item(discoverable::NODE, discoverable::TITLE);
+            }
+            for command in Command::ALL.iter().filter(|_| shown) {
+                item(&command.node(), command.title());
             }
         }
-        None => {}
     }
     Some(Handled::outcome(request.stanza, Ok(answer)))
 }
@@ -112,6 +123,7 @@ impl Desk {
                 let office = Office {
                     store: self.store.clone(),
                     domain: self.domain.clone(),
+                    server_key: self.server_key.clone(),
                     by: by.clone(),
                     online: if matches!(operation, Operation::Announce(Audience::Online, _)) {
                         online()
@@ -149,6 +161,7 @@ impl Desk {
 struct Office {
     store: Store,
     domain: BareJid,
+    server_key: Arc<ServerKey>,
     by: BareJid,
     /// Who was online when he gave it, where it matters.
     online: Vec<BareJid>,
@@ -283,12 +296,23 @@ impl Office {
     fn announce(&self, audience: Audience, text: &str, inbox: &Inbox) -> Result<Outcome, StanzaError> {
         let accounts = self.audience(audience, usize::MAX)?;
         let from = Jid::Bare(self.domain.clone());
+        let message = self.server_key.sign_text(text, self.now).map_err(|error| {
+            log::error!("an announcement is not signed: {error}");
+            StanzaError::new(StanzaCondition::InternalServerError)
+        })?;
+        // XEP-0027's element, with a whole message in it.
+        let signed = Element::new("x", ns::SIGNED).with_text(&STANDARD.encode(message));
         for account in &accounts {
-            let to = Jid::Bare(account.clone());
-            let body = Element::new("body", ns::CLIENT).with_text(text);
-            let message =
-                Stanza::build(Kind::Message(MessageType::Normal), Some(from.clone()), Some(to), None).with_child(body);
-            inbox.tell_blocking(Event::FromServer(message));
+            let record = self.store.account(account).map_err(fault)?;
+            let (key, password) = record.map_or((false, true), |r| (r.fingerprint.is_some(), r.password.is_some()));
+            let body = (password || !key).then(|| Element::new("body", ns::CLIENT).with_text(text));
+            // Kontalk's clients show what the server key has signed; others do not see it.
+            let signed = key.then(|| signed.clone());
+            for child in body.into_iter().chain(signed) {
+                let to = Some(Jid::Bare(account.clone()));
+                let message = Stanza::build(Kind::Message(MessageType::Normal), Some(from.clone()), to, None);
+                inbox.tell_blocking(Event::FromServer(message.with_child(child)));
+            }
         }
         // What waits for those who are not there is on the disk before the answer says so.
         smol::block_on(inbox.sessions());

@@ -29,7 +29,10 @@ impl Desk {
 
     /// A client answered a question of the node.
     pub(in crate::node) fn replied(&mut self, answer: &Stanza, router: &Router<Store>) -> Vec<Stanza> {
-        let Some((client, wishes)) = self.caps.answered(answer) else { return Vec::new() };
+        let Some((client, wishes)) = self.caps.answered(answer) else {
+            self.push_answered(answer);
+            return Vec::new();
+        };
         let there = router.available(client.bare()).iter().any(|watcher| watcher.jid == client);
         if there { self.last_items(&client, &wishes) } else { Vec::new() }
     }

@@ -21,7 +21,8 @@ pub(super) fn roster_match(desk: &mut Desk, request: &Request<'_>) -> Option<Han
     if !right_place || !request.is_get() {
         return None;
     }
-    let asker = request.stanza.from_bare()?.clone();
+    // Whoever is registered is not for other domains to find out.
+    let asker = request.stanza.from_bare().filter(|from| desk.is_ours(from))?.clone();
     let outcome = roster_match::read(query, &desk.domain).and_then(|asked| {
         desk.lookups.charge(Instant::now(), &asker, &asked)?;
         let found = asked.into_iter().filter(|address| desk.is_found_by(&asker, address));
@@ -49,13 +50,13 @@ pub(super) fn server_list(desk: &mut Desk, request: &Request<'_>) -> Option<Hand
 
 /// Public keys: the node's at the domain, an account's at its address. Clients ask for all of their contacts at each sync.
 pub(super) fn public_key(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
-    request.stanza.payload().filter(|p| p.is("pubkey", ns::KONTALK_PUBKEY))?;
-    let outcome = if request.is_get() {
-        desk.public_key_for(request)
-    } else {
-        Err(StanzaError::new(StanzaCondition::BadRequest))
-    };
-    let payload = outcome.map(|ring| Element::new("pubkey", ns::KONTALK_PUBKEY).with_text(&STANDARD.encode(ring)));
+    let pubkey = request.stanza.payload().filter(|p| p.is("pubkey", ns::KONTALK_PUBKEY))?;
+    if !request.is_get() {
+        return Some(super::keys::publish(desk, request, &pubkey.text()));
+    }
+    let payload = desk
+        .public_key_for(request)
+        .map(|ring| Element::new("pubkey", ns::KONTALK_PUBKEY).with_text(&STANDARD.encode(ring)));
     Some(answered(request.stanza, payload))
 }
 
@@ -80,10 +81,16 @@ impl Request<'_> {
 }
 
 impl Desk {
-    /// Exists, and does not block the asker.
+    /// Exists, does not block the asker, and wants to be found, or has dealt with him before. All others look alike.
     fn is_found_by(&self, asker: &BareJid, address: &BareJid) -> bool {
         let blocks = |list: crate::roster::BlockList| list.blocks(&Jid::Bare(asker.clone()));
-        matches!(self.store.account(address), Ok(Some(_))) && !self.store.block_list(address).is_ok_and(blocks)
+        let wanted = || {
+            let known = self.store.entry(address, asker).is_ok_and(|entry| !entry.is_empty());
+            known || address == asker || self.store.is_discoverable(address).unwrap_or(false)
+        };
+        matches!(self.store.account(address), Ok(Some(_)))
+            && !self.store.block_list(address).is_ok_and(blocks)
+            && wanted()
     }
 
     fn public_key_for(&mut self, request: &Request<'_>) -> Result<Vec<u8>, StanzaError> {
@@ -99,7 +106,9 @@ impl Desk {
                 // Whom the account has dealt with may have its key; others pay as for any lookup.
                 let known = self.store.entry(to, asker).is_ok_and(|entry| !entry.is_empty());
                 if !known {
-                    self.lookups.charge(Instant::now(), asker, [to])?;
+                    // Another domain makes up as many addresses as it likes: all of them have one share.
+                    let payer = if self.is_ours(asker) { asker.clone() } else { asker.to_domain() };
+                    self.lookups.charge(Instant::now(), &payer, [to])?;
                 }
                 if !self.is_found_by(asker, to) {
                     return Err(missing());

@@ -5,6 +5,7 @@
 
 mod admin;
 mod arrivals;
+mod discoverable;
 mod job;
 mod keys;
 mod kontalk;
@@ -12,11 +13,15 @@ mod nodes;
 mod own_account;
 mod pep;
 mod personal;
+mod push;
+mod upload;
 
 pub(super) use job::Job;
 
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
+
+use smol::channel::Sender;
 
 use crate::account::Parking;
 use crate::admin::Console;
@@ -24,6 +29,7 @@ use crate::caps::{self, Hash};
 use crate::config::Config;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits::{self, Buckets};
+use crate::node::web::Errand;
 use crate::pgp::ServerKey;
 use crate::router::{Event, Router, Storage, Ticket};
 use crate::services::roster_match::LookupBudget;
@@ -52,6 +58,14 @@ pub(super) struct Desk {
     caps: caps::Cache,
     /// What the router is to be told besides the answers.
     follow_up: Vec<Event>,
+    /// Bytes that an uploaded file may have, if files can be uploaded.
+    upload_bytes_max: Option<u64>,
+    /// Who hands out upload slots.
+    upload_clerk: Option<Sender<Errand>>,
+    /// Who is woken.
+    push: push::Waking,
+    /// The domains of the components that are connected.
+    pub(super) components: Vec<BareJid>,
 }
 
 /// A request at the desk.
@@ -105,12 +119,17 @@ const SERVICES: &[Service] = &[
     kontalk::public_key,
     kontalk::last_activity,
     own_account::register,
+    discoverable::command,
     admin::commands,
     admin::disco,
     pep::pubsub,
     personal::vcard,
     personal::private,
     nodes::nodes,
+    upload::slot,
+    push::push,
+    push::kontalk,
+    push::kontalk_sender,
     facts,
 ];
 
@@ -138,6 +157,23 @@ impl Desk {
             own_caps: own_caps(config),
             caps: caps::Cache::default(),
             follow_up: Vec::new(),
+            upload_bytes_max: config.upload_bytes_max(),
+            upload_clerk: None,
+            components: Vec::new(),
+            push: push::Waking::new(config),
+        }
+    }
+
+    /// Requests for upload slots go to this clerk.
+    pub(super) fn set_upload_clerk(&mut self, clerk: Option<Sender<Errand>>) {
+        self.upload_clerk = clerk;
+    }
+
+    /// An account has ended or has a new owner.
+    pub(super) fn account_ended(&self) {
+        if let Some(clerk) = &self.upload_clerk {
+            // One who is that busy will sweep within the hour.
+            let _ = clerk.try_send(Errand::AccountEnded);
         }
     }
 
@@ -166,6 +202,11 @@ impl Desk {
         to.localpart().is_some()
             && to != from.bare()
             && self.store.block_list(to).is_ok_and(|list| !list.blocked.is_empty() && list.blocks(from))
+    }
+
+    /// Is the address one of this node's domain?
+    fn is_ours(&self, jid: &BareJid) -> bool {
+        jid.domainpart() == self.domain.domainpart()
     }
 
     fn addressee(&self, request: &Stanza) -> Addressee {
@@ -197,6 +238,9 @@ fn facts(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
         registration: desk.registration,
         caps: desk.own_caps.clone(),
         archive: desk.archive,
+        upload_bytes_max: desk.upload_bytes_max,
+        components: desk.components.clone(),
+        kontalk_push: desk.push.is_kontalks(),
         administrator: desk.administrator(request).is_some(),
         now: request.now,
     };
@@ -211,6 +255,9 @@ pub(super) fn own_caps(config: &Config) -> String {
         registration: config.registration.enabled,
         caps: String::new(),
         archive: false,
+        upload_bytes_max: config.upload_bytes_max(),
+        components: Vec::new(),
+        kontalk_push: config.push.is_some(),
         administrator: false,
         now: Timestamp { millis: 0 },
     };

@@ -7,7 +7,9 @@ mod devices;
 mod extensions;
 mod presence;
 mod random;
+mod remote;
 mod restart;
+mod wake;
 
 use std::collections::{BTreeMap, HashMap};
 use std::time::{Duration, Instant};
@@ -179,6 +181,11 @@ struct Play {
     inboxes: HashMap<ConnectionId, Vec<String>>,
     served: Vec<Stanza>,
     remote: Vec<Stanza>,
+    /// For whom something waits, and who does not answer.
+    unread: Vec<String>,
+    /// Other domains take nothing until the test says so.
+    remote_slow: bool,
+    receipts: Vec<Receipt>,
     /// Report everything as written at once.
     sockets_drain: bool,
     next: u64,
@@ -195,6 +202,9 @@ impl Play {
             inboxes: HashMap::new(),
             served: Vec::new(),
             remote: Vec::new(),
+            unread: Vec::new(),
+            remote_slow: false,
+            receipts: Vec::new(),
             sockets_drain: true,
             next: 0,
         }
@@ -233,7 +243,18 @@ impl Play {
                         }
                     }
                     Action::Serve(stanza) => self.served.push(stanza),
-                    Action::Remote(stanza) => self.remote.push(stanza),
+                    Action::Remote(stanza, receipt) => {
+                        self.remote.push(stanza);
+                        match receipt {
+                            Some(receipt) if self.remote_slow => self.receipts.push(receipt),
+                            Some(receipt) => events.push(Event::RemoteTaken(receipt)),
+                            None => {}
+                        }
+                    }
+                    Action::Unread { account, silent } => {
+                        let silent: Vec<String> = silent.iter().map(|jid| jid.resource().to_owned()).collect();
+                        self.unread.push(format!("{} {}", account.localpart().unwrap_or_default(), silent.join(",")));
+                    }
                     Action::WentOffline(_) | Action::Reply(_) | Action::Arrived(_) | Action::NowSees { .. } => {}
                 }
             }

@@ -97,7 +97,7 @@ fn of_a_removed_account_no_tree_keeps_anything() {
     for tree in trees().filter(|tree| !exempt.iter().any(|name| *tree.name() == *name.as_bytes())) {
         let name = String::from_utf8_lossy(&tree.name()).into_owned();
         // A few have one record of an account, the others many below it.
-        let key = if ["archive_preferences", "disabled", "inactive"].contains(&name.as_str()) {
+        let key = if ["archive_preferences", "disabled", "inactive", "undiscoverable"].contains(&name.as_str()) {
             romeo.as_str().into()
         } else {
             below.clone()

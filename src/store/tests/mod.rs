@@ -10,6 +10,7 @@ mod expiry;
 mod measure;
 mod messages;
 mod pubsub;
+mod push;
 mod rosters;
 mod snapshots;
 mod tokens;
