@@ -18,6 +18,7 @@ pub struct Scratch(PathBuf);
 ///
 /// Errors: [`BackupFault::Target`].
 pub fn scratch_dir(data_dir: &Path) -> Result<Scratch, BackupFault> {
+    remove_leftovers(data_dir);
     let path = data_dir.join(format!("{SCRATCH}{}", std::process::id()));
     let made = DirBuilder::new().mode(0o700).create(&path);
     made.map_err(|error| BackupFault::Target(path.clone(), error))?;
@@ -55,6 +56,21 @@ impl Scratch {
 impl Drop for Scratch {
     fn drop(&mut self) {
         let _ = fs::remove_dir_all(&self.0);
+    }
+}
+
+/// Those of processes that were killed hold what users write to each other.
+fn remove_leftovers(data_dir: &Path) {
+    for entry in fs::read_dir(data_dir).into_iter().flatten().flatten() {
+        let name = entry.file_name();
+        let process = name.to_str().and_then(|name| name.strip_prefix(SCRATCH)).and_then(|id| id.parse::<i32>().ok());
+        let gone = process.and_then(rustix::process::Pid::from_raw).is_some_and(|id| {
+            id.as_raw_nonzero().get().cast_unsigned() == std::process::id()
+                || rustix::process::test_kill_process(id) == Err(rustix::io::Errno::SRCH)
+        });
+        if gone {
+            let _ = fs::remove_dir_all(entry.path());
+        }
     }
 }
 

@@ -141,6 +141,13 @@ pub(super) fn restore(arguments: &Restore) -> ExitCode {
         amount(&restored.summary),
         restored.manifest.key
     ));
+    let root = rustix::process::geteuid().is_root();
+    if root && std::fs::metadata(&data).is_ok_and(|data| std::os::unix::fs::MetadataExt::uid(&data) == 0) {
+        complain(&format!(
+            "it belongs to root (remedy, if another user runs the node: chown -R kontalk-node: {})",
+            data.display()
+        ));
+    }
     if damaged > 0 {
         complain(&format!(
             "{damaged} records were damaged already when the backup was made; the node will set them aside (remedy: see whether an older backup has them)"

@@ -15,7 +15,7 @@ use std::io;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use super::{Store, StoreError};
+use super::{Shared, Store, StoreError};
 
 /// One record of a copy: the tree's name, the key, and the value, or that there is none any more.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,8 +100,7 @@ impl Store {
                 break;
             }
         }
-        let last = self.write(|shared, queues| {
-            queues.write_all_pending(&shared.trees)?;
+        let last = |_: &Shared| {
             let Ok(changed) = watch.take_changed() else { return Ok(None) };
             let mut bytes = 0;
             let mut last = Vec::new();
@@ -115,7 +114,16 @@ impl Store {
                 }
             }
             Ok(Some(last))
-        })?;
+        };
+        let read = self.write(|shared, queues| {
+            queues.write_all_pending(&shared.trees)?;
+            last(shared)
+        });
+        let last = match read {
+            // Where writing has failed nothing changes any more, and a copy is wanted all the more.
+            Err(StoreError::Broken) if self.shared.commits.is_broken() => self.read(last)?,
+            other => other?,
+        };
         for (name, key, value) in last.ok_or(CopyFault::TooBusy)? {
             give(name, &key, value.as_deref())?;
         }

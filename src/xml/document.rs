@@ -287,6 +287,50 @@ mod tests {
         assert!(matches!(told(deep, &["a"], &[]), Err(DocumentError::Xml(XmlError::TooDeep, _))));
     }
 
+    /// Whatever is done to a document, reading it ends, in an error or not.
+    #[test]
+    fn spoilt_documents_are_read_or_refused() {
+        let text =
+            "<a xmlns='u:a' xmlns:p='u:p'><b c='d'>&lt;e<!-- f --></b><p:g><h><![CDATA[i]]></h></p:g></a>".as_bytes();
+        let mut state = 0x9E37_79B9_7F4A_7C15_u64;
+        let mut below = |limit: usize| {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            usize::try_from(state >> 33).unwrap() % limit
+        };
+        let mut refused = 0;
+        for _ in 0..20_000 {
+            let mut bytes = text.to_vec();
+            for _ in 0..=below(3) {
+                let at = below(bytes.len());
+                match below(3) {
+                    0 => bytes[at] = b"<>/&;'=:! ]-?\xFF\x00x"[below(16)],
+                    1 => drop(bytes.drain(at..(at + 1 + below(4)).min(bytes.len()))),
+                    _ => bytes.insert(at, b"<>/&;'"[below(6)]),
+                }
+            }
+            let mut document = Document::new(bytes.as_slice(), 100, 4);
+            let mut steps = 0;
+            let outcome = loop {
+                let step = match document.step() {
+                    Ok(Some(Step::Open(element))) if element.name() == "b" => document.content(element).map(drop),
+                    Ok(Some(Step::Open(element))) if element.name() == "g" => document.skip(),
+                    Ok(Some(_)) => Ok(()),
+                    Ok(None) => break Ok(()),
+                    Err(error) => break Err(error),
+                };
+                steps += 1;
+                assert!(steps < 200);
+                if step.is_err() {
+                    break step;
+                }
+            };
+            refused += u32::from(outcome.is_err());
+        }
+        assert!((10_000..20_000).contains(&refused), "{refused}");
+    }
+
     #[test]
     fn what_is_no_document_is_refused() {
         for text in [

@@ -113,6 +113,19 @@ fn a_slow_taker_holds_nobody_up() {
     assert_eq!(written, 3000);
 }
 
+/// The moment at which a copy is wanted most.
+#[test]
+fn a_store_that_takes_no_more_writes_can_still_be_copied() {
+    let (here, there) = (Scratch::new(), Scratch::new());
+    let store = here.open();
+    let alice = jid("alice@a.example");
+    store.add_account(&alice, &Account::new(at(1))).unwrap();
+    smol::block_on(store.commit(store.last_written())).unwrap();
+    store.shared.commits.break_down(here.path(), "the disk is full");
+    let copy = loaded(&there, &copied(&store));
+    assert!(copy.account(&alice).unwrap().is_some());
+}
+
 #[test]
 fn every_tree_is_read_and_damage_is_counted_where_it_is() {
     let scratch = Scratch::new();
