@@ -17,6 +17,7 @@
 //! | | [`archive`] | what of messages is kept for reading again, and how it is asked for | words |
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
+//! | | [`trust`] | other nodes: cards, where they are, whom to trust, whose users may visit | words pgp |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`admin`] | administration in chat: forms in, operations out | words |
 //! | | [`pubsub`] | nodes and items that accounts publish; pictures | words |
@@ -24,14 +25,14 @@
 //! | | [`caps`] | what clients can do, by its hash | words |
 //! | | [`services`] | what the node answers itself, a file each | words |
 //! | | [`upload`] | who may put which file where | words |
-//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push |
+//! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
 //! | | [`age`] | files encrypted with a passphrase | |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
 //! | | [`component`] | one component: a task around its stream | words router net c2s |
-//! | assembly | [`config`] | file to typed configuration, all problems at once | words sms |
+//! | assembly | [`config`] | file to typed configuration, all problems at once | words sms trust |
 //! | | [`backup`] | everything a node is, in one encrypted file, and back | words pgp store age |
 //! | | [`portable`] | users on the way from one server to another | words archive pubsub roster router services store stream |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
@@ -132,11 +133,12 @@
 //! | XEP-0490 | yes | as a node |
 //! | XEP-0515 | yes | |
 //!
-//! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3986 (URLs), RFC 6266 (names of downloads), RFC 6415
-//! (host-meta), RFC 9112 (HTTP/1.1), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410
-//! (certificates and keys in DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646
-//! (language tags), RFC 6598, RFC 6901 and RFC 7617 (providers of text messages), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open
-//! list), XEP-0027 (signed announcements), XEP-0300 (names of hash functions).
+//! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3986 (URLs), RFC 6266 (names of downloads),
+//! RFC 6415 (host-meta), RFC 9112 (HTTP/1.1), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410 (certificates and keys in
+//! DER), RFC 4880 (OpenPGP before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
+//! RFC 6901 and RFC 7617 (providers of text messages), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and
+//! RFC 9497 (keys on ristretto255), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open list), XEP-0027 (signed
+//! announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
@@ -165,6 +167,7 @@ pub mod sms;
 pub mod stanza;
 pub mod store;
 pub mod stream;
+pub mod trust;
 pub mod upload;
 pub mod web;
 pub mod xml;

@@ -1,6 +1,6 @@
 //! What strangers and operators may send, a million times wrong: framer, stream in every negotiation state, ring and certificate
-//! parser, telephone numbers, registration forms, roster and block lists, configuration, uploads, text messages, modems, reports of
-//! delivery.
+//! parser, telephone numbers, registration forms, roster and block lists, configuration, uploads, other nodes' cards and addresses,
+//! text messages, modems, reports of delivery.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
 //! and input), no memory beyond the limits. A fault's input belongs into the corpus; every run begins with that.
@@ -15,6 +15,8 @@
 mod hostile_modem;
 #[path = "support/hostile_stream.rs"]
 mod hostile_stream;
+#[path = "support/hostile_trust.rs"]
+mod hostile_trust;
 #[path = "support/hostile_upload.rs"]
 mod hostile_upload;
 #[path = "support/hostile_words.rs"]
@@ -57,6 +59,9 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("roster", 80, 30, hostile_words::roster),
     ("admin", 30, 20, hostile_words::administration),
     ("config", 10, 10, hostile_words::config),
+    ("card", 20, 50, hostile_trust::card),
+    ("reach", 20, 50, hostile_trust::reach),
+    ("introduction", 5, 20, hostile_trust::introduction),
     ("pdu", 100, 50, hostile_modem::pdu),
     ("modem", 3, 50, hostile_modem::modem),
     ("upload", 20, 20, hostile_upload::upload),
@@ -312,6 +317,10 @@ fn write_keys() {
         for (file, bytes) in files {
             fs::write(corpus_folder(folder).join(file), bytes).expect("the corpus can be written");
         }
+    }
+    for (folder, file, text) in hostile_trust::samples(&server) {
+        fs::create_dir_all(corpus_folder(folder)).expect("the corpus can be written");
+        fs::write(corpus_folder(folder).join(file), text).expect("the corpus can be written");
     }
     fs::write(corpus_folder("server-key"), server.to_secret_bytes()).expect("the corpus can be written");
 }

@@ -192,19 +192,21 @@ fn short(account: &AccountFacts) -> String {
         (None, false) => "no credentials",
     };
     let disabled = if account.disabled { ", disabled" } else { "" };
-    format!("{}  {credentials}{disabled}", account.address)
+    let home = account.home.as_ref().map(|home| format!(", visits from {home}")).unwrap_or_default();
+    format!("{}  {credentials}{disabled}{home}", account.address)
 }
 
 fn long(account: &AccountFacts) -> String {
     let yes = |is: bool| if is { "yes" } else { "no" };
     format!(
-        "address      {}\nmade         {}\nby number    {}\nkey          {}\npassword     {}\ndisabled     {}\nlast logout  {}",
+        "address      {}\nmade         {}\nby number    {}\nkey          {}\npassword     {}\ndisabled     {}\nlast logout  {}\nat home      {}",
         account.address,
         account.created,
         yes(account.number_verified),
         account.key.as_deref().unwrap_or("none"),
         yes(account.password),
         yes(account.disabled),
-        account.last_logout.as_deref().unwrap_or("never")
+        account.last_logout.as_deref().unwrap_or("never"),
+        account.home.as_deref().unwrap_or("here")
     )
 }

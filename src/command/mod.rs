@@ -9,6 +9,7 @@ mod progress;
 mod secret;
 mod serve;
 mod status;
+mod trust;
 mod verify;
 
 use std::io::Write;
@@ -54,6 +55,7 @@ enum Subcommand {
     VerifyData(verify::VerifyData),
     Export(portable::Export),
     Import(portable::Import),
+    Trust(trust::Trust),
     Modem(modem::Modem),
     Version(Version),
 }
@@ -96,6 +98,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::VerifyData(verify)) => verify::run(&verify),
         Some(Subcommand::Export(export)) => portable::export(&export),
         Some(Subcommand::Import(import)) => portable::import(&import),
+        Some(Subcommand::Trust(trust)) => trust::run(trust),
         Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Version(_)) => version(),
     }

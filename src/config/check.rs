@@ -8,12 +8,13 @@ use std::time::Duration;
 
 use crate::jid::BareJid;
 use crate::limits;
+use crate::trust::{Endpoint, HTTP_MAX, S2S_MAX, is_http};
 
 use super::document::{Document, Found, Key};
 use super::modem::modem;
 use super::problem::Problem;
 use super::providers::providers;
-use super::{C2s, Components, Config, KontalkPush, Limits, Registration, Sms, SmsVia, Throttle, TlsFiles, web};
+use super::{C2s, Components, Config, KontalkPush, Limits, Registration, Sms, SmsVia, Throttle, TlsFiles, Trust, web};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -30,6 +31,7 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     c2s(document, &mut config.c2s);
     config.tls = tls(document, base);
     registration(document, &mut config.registration);
+    trust(document, &mut config.trust);
     modem(document, base, &mut config.sms.modem);
     config.sms.http = providers(document, base);
     sms(document, &mut config.sms);
@@ -146,6 +148,45 @@ fn c2s(document: &mut Document<'_>, c2s: &mut C2s) {
     if let (true, true, Some(found)) = (is_empty(&listen), is_empty(&listen_tls), document.whole("c2s.listen")) {
         document.object(&found, "no client could connect: both lists are empty", "e.g. [\"[::]:5222\"]");
     }
+}
+
+fn trust(document: &mut Document<'_>, trust: &mut Trust) {
+    let addresses = document.list("trust.addresses").unwrap_or_default();
+    trust.addresses = published(document, addresses, S2S_MAX, Endpoint::parse, "e.g. \"node.example.org:5269\"");
+    let pages = document.list("trust.pages").unwrap_or_default();
+    let page = |text: &str| is_http(text).then(|| text.to_owned());
+    trust.pages = published(document, pages, HTTP_MAX, page, "e.g. \"https://example.org\"");
+    for (key, limit) in [
+        ("trust.visitors_max", &mut trust.visitors_max),
+        ("trust.visitors_per_home_max", &mut trust.visitors_per_home_max),
+        ("trust.visitor_logins_per_hour_max", &mut trust.visitor_logins_per_hour_max),
+    ] {
+        if let Some(found) = document.number(key, 0..=100_000) {
+            *limit = found.value;
+        }
+    }
+}
+
+/// What other nodes are told: each once, and not too many.
+fn published<T: PartialEq>(
+    document: &mut Document<'_>,
+    list: Vec<Found<String>>,
+    count_max: usize,
+    read: impl Fn(&str) -> Option<T>,
+    remedy: &str,
+) -> Vec<T> {
+    let mut published = Vec::new();
+    for found in list {
+        match read(&found.value) {
+            None => document.object(&found, "not an address that others can use", remedy),
+            Some(value) if published.contains(&value) => document.object(&found, "listed twice", "name it once"),
+            Some(_) if published.len() == count_max => {
+                document.object(&found, "one too many", &format!("at most {count_max}"));
+            }
+            Some(value) => published.push(value),
+        }
+    }
+    published
 }
 
 pub(super) fn addresses(
@@ -447,6 +488,11 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "registration.codes_per_day_max", example: "2000" },
     Key { path: "registration.expiry_days", example: "30" },
     Key { path: "sms.via", example: "\"terminal\"" },
+    Key { path: "trust.addresses", example: "[\"node.example.org:5269\"]" },
+    Key { path: "trust.pages", example: "[\"https://example.org\"]" },
+    Key { path: "trust.visitors_max", example: "500" },
+    Key { path: "trust.visitors_per_home_max", example: "100" },
+    Key { path: "trust.visitor_logins_per_hour_max", example: "200" },
     Key { path: "sms.modem.device", example: "\"/dev/kontalk-modem\"" },
     Key { path: "sms.modem.baud", example: "115200" },
     Key { path: "sms.modem.pin_file", example: "\"/etc/kontalk-node/sim-pin\"" },

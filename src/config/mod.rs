@@ -26,6 +26,7 @@ use log::LevelFilter;
 use crate::jid::BareJid;
 use crate::limits;
 use crate::sms::http;
+use crate::trust::Endpoint;
 
 pub use modem::Modem;
 pub use problem::{Problem, report};
@@ -77,6 +78,8 @@ pub struct Config {
     pub registration: Registration,
     /// `[sms]`
     pub sms: Sms,
+    /// `[trust]`
+    pub trust: Trust,
     /// `[log]`
     pub log: Log,
     /// `[archive]`
@@ -139,6 +142,7 @@ impl Config {
                 expiry: Some(limits::ACCOUNT_EXPIRY),
             },
             sms: Sms { via: SmsVia::Terminal, modem: Modem::default(), http: Vec::new() },
+            trust: Trust::default(),
             log: Log { level: LevelFilter::Info },
             archive: Archive { ttl: limits::ARCHIVE_TTL },
             web: Web::new(),
@@ -245,6 +249,33 @@ pub enum SmsVia {
     Modem,
     /// By the provider of this name; it is in [`Sms::http`] and takes messages.
     Provider(String),
+}
+
+/// Other nodes, and their users who visit.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Trust {
+    /// `trust.addresses`: where other nodes are told to connect.
+    pub addresses: Vec<Endpoint>,
+    /// `trust.pages`: where they are told that the node's web pages are.
+    pub pages: Vec<String>,
+    /// `trust.visitors_max`: visitors known here, of all homes.
+    pub visitors_max: u32,
+    /// `trust.visitors_per_home_max`: of one home.
+    pub visitors_per_home_max: u32,
+    /// `trust.visitor_logins_per_hour_max`: logins of visitors of one home.
+    pub visitor_logins_per_hour_max: u32,
+}
+
+impl Default for Trust {
+    fn default() -> Trust {
+        Trust {
+            addresses: Vec::new(),
+            pages: Vec::new(),
+            visitors_max: limits::VISITORS_MAX,
+            visitors_per_home_max: limits::VISITORS_PER_HOME_MAX,
+            visitor_logins_per_hour_max: limits::VISITOR_LOGINS_PER_HOUR_MAX,
+        }
+    }
 }
 
 /// What is logged.

@@ -264,8 +264,20 @@ fn the_sample_shows_the_defaults() {
     let text = sample_in_force().replace("domain = \"example.org\"", "domain = \"a.example\"");
     // Examples that cannot be defaults.
     let has_default = |line: &&str| {
-        let examples =
-            ["certificate", "key", "terms_url", "sender", "brand_", "contact", "admins", "url", "secret_files", "gcm_"];
+        let examples = [
+            "certificate",
+            "key",
+            "terms_url",
+            "sender",
+            "brand_",
+            "contact",
+            "admins",
+            "addresses",
+            "pages",
+            "url",
+            "secret_files",
+            "gcm_",
+        ];
         let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
         !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))
     };
@@ -294,6 +306,24 @@ fn examples_are_values_that_will_do() {
         let outcome = parsed(&format!("domain = \"a.example\"\n{} = {}", key.path, key.example));
         assert!(outcome.is_ok(), "{}: {outcome:?}", key.path);
     }
+}
+
+#[test]
+fn what_other_nodes_are_told_is_an_address_each_once() {
+    let trust = |lines: &str| said(&format!("domain = \"a.example\"\n[trust]\n{lines}\n"));
+    for (lines, text) in [
+        ("addresses = [\"node.a.example\"]", "not an address that others can use"),
+        ("addresses = [\"192.0.2.7:0\"]", "not an address that others can use"),
+        ("addresses = [\"x.example:1\", \"x.example:1\"]", "listed twice"),
+        ("pages = [\"a.example\"]", "not an address that others can use"),
+        ("pages = [\"https://a\", \"https://b\", \"https://c\"]", "one too many"),
+        ("visitors_max = -1", "out of range"),
+    ] {
+        let problems = trust(lines);
+        assert!(problems.len() == 1 && problems[0].contains(text), "{lines}: {problems:?}");
+    }
+    let good = "addresses = [\"[2001:db8::7]:5269\", \"node.a.example:5269\"]\npages = \"https://a.example\"";
+    assert!(parsed(&format!("domain = \"a.example\"\n[trust]\n{good}\n")).is_ok());
 }
 
 #[test]

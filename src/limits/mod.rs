@@ -214,6 +214,18 @@ pub const CHALLENGES_MAX: usize = 4096;
 pub const REPLY_REPEATABLE: Duration = Duration::from_secs(10 * 60);
 /// Addresses, numbers and prefixes whose attempts are remembered: 10,000 × about 100 bytes each.
 pub const THROTTLE_ENTRIES_MAX: usize = 10_000;
+/// Nodes of which something is kept: 1024 × at most 50 KiB on disk, usually 2.
+pub const NODES_MAX: usize = 1024;
+/// Bytes of what is kept of a node's certificate.
+pub const NODE_CERTIFICATE_BYTES_MAX: usize = 16 * 1024;
+/// Visitors known here at once, of all homes and of one; and logins of one home within an hour.
+pub const VISITORS_MAX: u32 = 500;
+/// See [`VISITORS_MAX`].
+pub const VISITORS_PER_HOME_MAX: u32 = 100;
+/// See [`VISITORS_MAX`].
+pub const VISITOR_LOGINS_PER_HOUR_MAX: u32 = 200;
+/// How long what a visitor left is kept after he was here last.
+pub const VISITOR_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Providers of text messages over HTTP; each has a thread of its own.
 pub const SMS_PROVIDERS_MAX: usize = 16;
 /// Messages that wait for one provider: 32 × about 300 bytes.

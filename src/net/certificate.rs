@@ -134,6 +134,8 @@ pub struct CertificateFacts {
     pub self_signed: bool,
     /// SHA-256 of the whole certificate, its usual fingerprint.
     pub sha256: [u8; 32],
+    /// SHA-256 of its SubjectPublicKeyInfo, which other nodes pin.
+    pub spki_sha256: [u8; 32],
     der: CertificateDer<'static>,
 }
 
@@ -153,6 +155,7 @@ impl CertificateFacts {
             names,
             self_signed: parsed.issuer() == parsed.subject(),
             sha256: Sha256::digest(&der).into(),
+            spki_sha256: Sha256::digest(parsed.tbs_certificate.subject_pki.raw).into(),
             der: der.clone(),
         })
     }

@@ -29,6 +29,9 @@ pub struct AccountFacts {
     pub disabled: bool,
     /// When it last logged out.
     pub last_logout: Option<String>,
+    /// The address at home of a visitor.
+    #[serde(default)]
+    pub home: Option<String>,
 }
 
 /// Why an account was not changed.
@@ -48,6 +51,8 @@ pub enum AccountFault {
     Reserved,
     /// The keys made of the password cannot be kept.
     Encoding,
+    /// It is a visitor's, who comes by the key of his home and no other way.
+    Visitor,
 }
 
 impl std::fmt::Display for AccountFault {
@@ -63,6 +68,9 @@ impl std::fmt::Display for AccountFault {
                 f.write_str("an account has a name before the @ (remedy: e.g. alice@example.org)")
             }
             AccountFault::Reserved => f.write_str("the name belongs to a service of the node (remedy: another name)"),
+            AccountFault::Visitor => {
+                f.write_str("a visitor from another node comes by his key, and can have no password here")
+            }
             AccountFault::Encoding => f.write_str("the password's keys cannot be encoded"),
         }
     }
@@ -103,6 +111,9 @@ pub(super) fn add(
 
 /// Sets an account's password; the key stays.
 pub(super) fn set_password(store: &Store, address: &BareJid, password: &Password) -> Result<Ticket, AccountFault> {
+    if store.visit(address)?.is_some() {
+        return Err(AccountFault::Visitor);
+    }
     Ok(store.set_password(address, Some(credentials(password)?))?)
 }
 
@@ -114,28 +125,29 @@ pub(super) fn remove(store: &Store, address: &BareJid) -> Result<(Departed, Tick
 /// One account.
 pub(super) fn show(store: &Store, address: &BareJid) -> Result<AccountFacts, AccountFault> {
     let account = store.account(address)?.ok_or(StoreError::NoAccount)?;
-    Ok(facts(address, &account, store.is_disabled(address)?))
+    Ok(facts(store, address, &account)?)
 }
 
 /// All accounts, ordered by address.
 pub(super) fn list(store: &Store) -> Result<Vec<AccountFacts>, AccountFault> {
     let listed = store.accounts().map(|found| {
         let (address, account) = found?;
-        Ok(facts(&address, &account, store.is_disabled(&address)?))
+        facts(store, &address, &account)
     });
     Ok(listed.collect::<Result<Vec<_>, StoreError>>()?)
 }
 
-fn facts(address: &BareJid, account: &Account, disabled: bool) -> AccountFacts {
-    AccountFacts {
+fn facts(store: &Store, address: &BareJid, account: &Account) -> Result<AccountFacts, StoreError> {
+    Ok(AccountFacts {
         address: address.to_string(),
         created: account.created.to_string(),
         key: account.fingerprint.map(|key| crate::pgp::Fingerprint(key).to_string()),
         password: account.password.is_some(),
         number_verified: account.number_verified,
-        disabled,
+        disabled: store.is_disabled(address)?,
         last_logout: account.last_logout.map(|moment| moment.to_string()),
-    }
+        home: store.visit(address)?.map(|visit| visit.home_address),
+    })
 }
 
 fn credentials(password: &Password) -> Result<crate::store::Credentials, AccountFault> {

@@ -9,6 +9,7 @@ use super::login::{Logins, lasting_secret};
 use super::random::random_bytes;
 use super::registration::Registrations;
 use super::tokens::Tokens;
+use super::trust::Trust;
 use crate::account::Parking;
 use crate::c2s::{Answer, Host, Outbox, Peer};
 use crate::config::Config;
@@ -45,6 +46,7 @@ impl NodeHost {
         certificate: Arc<OwnCertificate>,
         inbox: Inbox,
         parking: Arc<Mutex<Parking>>,
+        trust: Option<Arc<Trust>>,
         sender: Arc<dyn SmsSender>,
     ) -> NodeHost {
         NodeHost {
@@ -62,7 +64,7 @@ impl NodeHost {
             }),
             resume_patience: config.limits.resume,
             certificate,
-            logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone()),
+            logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone(), trust),
             tokens: Tokens::new(token_secret, store.clone()),
             registrations: Registrations::new(config, store, server_key.clone(), inbox.clone(), parking, sender),
             server_key,

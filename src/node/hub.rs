@@ -11,6 +11,7 @@ use smol::lock::Semaphore;
 use super::clock;
 use super::components::{Components, Refused, Sent};
 use super::desk::{Desk, Job};
+use super::trust::must_go;
 use crate::c2s::{Outbox, Outgoing};
 use crate::component::Told;
 use crate::jid::BareJid;
@@ -55,6 +56,11 @@ impl Inbox {
     pub(super) async fn account_ended(&self, account: BareJid, farewells: Vec<Farewell>) {
         let farewells = farewells.into_iter().map(|f| (f.contact, f.presence)).collect();
         self.send(Input::Event(Event::AccountEnded { account, farewells })).await;
+    }
+
+    /// These visitors must go.
+    pub(super) async fn visitors_end(&self, accounts: Vec<BareJid>, error: StreamError) {
+        self.send(Input::Event(Event::VisitorsEnd { accounts, error })).await;
     }
 
     /// Tells the router something, from a thread that may block.
@@ -199,6 +205,8 @@ impl Hub {
                 let error = StreamError::with_text(StreamCondition::NotAuthorized, "the account is closed");
                 self.put(connection, Outgoing::Close(Some(error)));
             }
+            Input::Event(Event::Bind { connection, jid, .. }) if self.turns_away(connection, jid.bare()) => {}
+            Input::Event(Event::Resume { connection, account, .. }) if self.turns_away(connection, &account) => {}
             Input::Event(event) => {
                 if let Event::Closed(connection) | Event::Lost(connection) = &event {
                     self.outboxes.remove(connection);
@@ -226,6 +234,16 @@ impl Hub {
                 let _ = done.try_send(());
             }
         }
+    }
+
+    /// A visitor's login may have been judged just before the trust in his home ended.
+    fn turns_away(&mut self, connection: ConnectionId, account: &BareJid) -> bool {
+        let error = must_go(&self.store, account);
+        let goes = error.is_some();
+        if let Some(error) = error {
+            self.put(connection, Outgoing::Close(Some(error)));
+        }
+        goes
     }
 
     fn component_told(&mut self, connection: ConnectionId, told: Told) {

@@ -24,6 +24,8 @@ pub enum IdentityFault {
     Key(PathBuf, ServerKeyError),
     /// The key is another domain's.
     OtherDomain(PathBuf, String),
+    /// The file of the keys that the node shows other nodes will not do: why.
+    NodeKeys(PathBuf, String),
 }
 
 impl fmt::Display for IdentityFault {
@@ -42,6 +44,11 @@ impl fmt::Display for IdentityFault {
             IdentityFault::Key(path, error) => write!(
                 f,
                 "the server key {} cannot be used: {error} (remedy: restore it from a backup; without it all users must register again)",
+                path.display()
+            ),
+            IdentityFault::NodeKeys(path, what) => write!(
+                f,
+                "the node's keys {} cannot be used: {what} (remedy: restore the file from a backup of the same time as the server key)",
                 path.display()
             ),
             IdentityFault::OtherDomain(path, domain) => write!(
@@ -112,7 +119,7 @@ fn secret(data_dir: &Path, name: &str, then: &str) -> Result<Zeroizing<[u8; 32]>
 }
 
 /// Written beside, synced, and only then put in place: a power cut leaves no key or a whole one.
-fn write(data_dir: &Path, name: &str, secret: &[u8]) -> io::Result<()> {
+pub(super) fn write(data_dir: &Path, name: &str, secret: &[u8]) -> io::Result<()> {
     let (path, fresh) = (data_dir.join(name), data_dir.join(format!("{name}.new")));
     let mut file = OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&fresh)?;
     file.write_all(secret)?;

@@ -8,6 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::{Duration, Instant, SystemTime};
 
 use super::random::random_bytes;
+use super::trust::{Trust, Visited};
 use super::worker::work;
 use crate::c2s::Peer;
 use crate::jid::BareJid;
@@ -21,6 +22,7 @@ pub(super) struct Logins {
     domain: BareJid,
     store: Store,
     server_key: Arc<ServerKey>,
+    trust: Option<Arc<Trust>>,
     /// Makes up keys for accounts that have no password, always the same for the same account.
     decoy_secret: [u8; 32],
     throttle: Mutex<Throttle>,
@@ -33,13 +35,13 @@ struct Throttle {
 }
 
 impl Logins {
-    pub(super) fn new(domain: BareJid, store: Store, server_key: Arc<ServerKey>) -> Logins {
+    pub(super) fn new(domain: BareJid, store: Store, server_key: Arc<ServerKey>, trust: Option<Arc<Trust>>) -> Logins {
         let decoy_secret = lasting_secret(&store, "scram-decoys");
         let throttle = Throttle {
             networks: Buckets::new(limits::THROTTLE_ENTRIES_MAX, NETWORK_BURST, NETWORK_REFILL),
             accounts: Buckets::new(limits::THROTTLE_ENTRIES_MAX, ACCOUNT_BURST, ACCOUNT_REFILL),
         };
-        Logins { domain, store, server_key, decoy_secret, throttle: Mutex::new(throttle) }
+        Logins { domain, store, server_key, trust, decoy_secret, throttle: Mutex::new(throttle) }
     }
 
     pub(super) fn may_attempt(&self, peer: &Peer, account: Option<&BareJid>) -> Result<(), SaslFailure> {
@@ -97,9 +99,9 @@ impl Logins {
             log::debug!("{} presents no usable key: {error}", peer.address);
             refused()
         })?;
-        let Some(address) = ring.address_at(self.domain.domainpart()) else {
-            log::debug!("{} presents a key without address here", peer.address);
-            return Err(refused());
+        let elsewhere = authzid.is_some_and(|wanted| wanted.domainpart() != self.domain.domainpart());
+        let Some(address) = ring.address_at(self.domain.domainpart()).filter(|_| !elsewhere) else {
+            return self.visit(peer, ring, authzid).await;
         };
         // Who was removed comes back by proving the number again, not with an old key.
         let Some(account) = self.account(&address)? else {
@@ -125,6 +127,47 @@ impl Logins {
             return Err(SaslFailure::new(SaslCondition::AccountDisabled));
         }
         Ok(account.clone())
+    }
+
+    /// EXTERNAL with a key of another node's user.
+    async fn visit(&self, peer: &Peer, ring: UserRing, authzid: Option<&BareJid>) -> Result<BareJid, SaslFailure> {
+        let Some(trust) = self.trust.clone() else {
+            log::debug!("{} presents a key without address here", peer.address);
+            return Err(refused());
+        };
+        let now = Timestamp::from_system(SystemTime::now());
+        let (presented, wanted) = (ring.clone(), authzid.cloned());
+        match work(move || trust.visit(&presented, wanted.as_ref(), now)).await {
+            Ok(Visited::Visitor(address, ticket)) => {
+                self.store.commit(ticket).await.map_err(|error| fault(&error))?;
+                self.admit(&address)
+            }
+            Ok(Visited::Native(address)) => self.native(address, ring, now).await,
+            Err(refusal) => {
+                let level = if refusal.concerns_operator() { log::Level::Warn } else { log::Level::Info };
+                log::log!(level, "{} may not visit: check {}: {refusal}", peer.address, refusal.check());
+                Err(if refusal.is_temporary() { temporary() } else { refused() })
+            }
+        }
+    }
+
+    /// The account's own key, presented by the name it has at another node: it logs in here as itself, by the ring that is stored.
+    async fn native(&self, address: BareJid, ring: UserRing, now: Timestamp) -> Result<BareJid, SaslFailure> {
+        let key = ring.fingerprint();
+        let stored = self.ring(key)?.ok_or_else(refused)?;
+        let (server_key, domain) = (self.server_key.clone(), self.domain.clone());
+        let judged = work(move || {
+            let merged = stored.merge(&ring).map_err(|_| LoginRefusal::NotCertified)?;
+            judge_login(&merged, domain.domainpart(), &server_key, now, Some(key), Some(&merged))
+        });
+        match judged.await {
+            Ok(judged) if judged == address => self.admit(&address),
+            Ok(_) => Err(refused()),
+            Err(refusal) => {
+                log::debug!("a key is refused: {refusal}");
+                Err(if refusal.is_definite() { refused() } else { temporary() })
+            }
+        }
     }
 
     /// Merges what is known of the key and decides. Off the main thread: signatures are verified.

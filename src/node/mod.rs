@@ -11,6 +11,7 @@
 //! | [`control`] | commands of the operator | hub, store |
 //! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
+//! | [`trust`] | a minute | store, hub |
 //! | one per web listener | connections | connections of its own |
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
@@ -38,6 +39,7 @@ mod random;
 mod registration;
 mod signals;
 mod tokens;
+mod trust;
 mod web;
 mod worker;
 
@@ -47,7 +49,7 @@ pub use random::random_bytes;
 
 use std::fmt;
 use std::fs;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex};
@@ -59,6 +61,7 @@ use smol::future::FutureExt;
 use crate::account::Parking;
 use crate::config::Config;
 use crate::net::{self, BindError, CertificateFault, CertificateSource, OwnCertificate};
+use crate::pgp::ServerKey;
 use crate::router::{Now, Router};
 use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
@@ -71,7 +74,9 @@ use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
 use signals::Signal;
+use trust::Trust;
 use web::Website;
+use zeroize::Zeroizing;
 
 /// Why the node did not start, or did not end well.
 #[derive(Debug)]
@@ -141,6 +146,15 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
     let server_key = identity::open(&config.data_dir, config.domain.as_str(), Timestamp::from_system(now))
         .map_err(NodeFault::Identity)?;
     let token_secret = identity::token_secret(&config.data_dir).map_err(NodeFault::Identity)?;
+    let server_key = Arc::new(server_key);
+    let at = Timestamp::from_system(now);
+    let trust =
+        Trust::open(&config.domain, &config.data_dir, store.clone(), server_key.clone(), config.trust.clone(), at)
+            .map_err(NodeFault::Identity)?
+            .map(Arc::new);
+    if let Some(trust) = trust.as_ref().filter(|trust| !config.trial && !trust.has_card()) {
+        introduce(trust, at, announce)?;
+    }
     let source = match &config.tls {
         Some(files) => CertificateSource::Files { certificate: files.certificate.clone(), key: files.key.clone() },
         None => CertificateSource::SelfMade { dir: config.data_dir.clone() },
@@ -152,7 +166,7 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
         executor,
         config,
         store,
-        (server_key, token_secret),
+        (server_key, token_secret, trust),
         certificate,
         announce,
         begun,
@@ -165,7 +179,7 @@ async fn serve(
     executor: &'static Executor<'static>,
     config: &Config,
     store: Store,
-    (server_key, token_secret): (crate::pgp::ServerKey, zeroize::Zeroizing<[u8; 32]>),
+    (server_key, token_secret, trust): (Arc<ServerKey>, Zeroizing<[u8; 32]>, Option<Arc<Trust>>),
     certificate: Arc<OwnCertificate>,
     announce: &mut dyn Write,
     begun: Instant,
@@ -188,12 +202,12 @@ async fn serve(
     let mut router = Router::new(config.domain.clone(), store.clone(), clock());
     store.set_archive_ttl(config.archive.ttl);
     router.restore(store.take_sessions().await.map_err(NodeFault::StoreBroke)?);
-    let server_key = Arc::new(server_key);
     let modem = modem::start(executor, config, &store);
     let sender = provider::sender(config, modem.as_ref().map(|modem| &modem.modem))?;
     let parking = Arc::new(Mutex::new(Parking::default()));
     let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     desk.set_upload_clerk(upload_clerk);
+    desk.set_trust(trust.clone());
     let (hub, inbox) = Hub::new(router, store.clone(), desk, Components::new(secrets.keys().cloned()));
     let host = NodeHost::new(
         config,
@@ -203,6 +217,7 @@ async fn serve(
         certificate.clone(),
         inbox.clone(),
         parking,
+        trust.clone(),
         sender,
     );
     let host = Arc::new(host);
@@ -215,6 +230,7 @@ async fn serve(
         inbox.clone(),
         key,
         begun,
+        trust.clone(),
         modem.as_ref().map(|modem| modem.modem.clone()),
         &config.data_dir,
     );
@@ -227,6 +243,7 @@ async fn serve(
     let components = component_port::open(executor, component_listeners, component_host, connections.alive());
     let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let upkeep = trust.map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
     let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     inbox.farewells(&store).await;
@@ -261,6 +278,7 @@ async fn serve(
     drop(website);
     drop(control);
     drop(housekeeping);
+    drop(upkeep);
     drop(expiry);
     control::remove(&config.data_dir);
     inbox.shutdown().or(patience()).await;
@@ -268,6 +286,33 @@ async fn serve(
     drop(modem);
     drop(hub);
     smol::unblock(move || store.close()).await.map_err(NodeFault::StoreBroke)
+}
+
+/// The node's card is made when somebody is there to write the recovery words down: they are shown once, on a terminal, and never
+/// where a journal or a file would keep them.
+fn introduce(trust: &Trust, now: Timestamp, announce: &mut dyn Write) -> Result<(), NodeFault> {
+    if !(std::io::stdin().is_terminal() && std::io::stdout().is_terminal()) {
+        log::info!(
+            "this node has no card yet, and no other node can trust it (remedy: kontalk-node trust card --make)"
+        );
+        return Ok(());
+    }
+    if let Some(words) = trust.make_card(now).map_err(NodeFault::Identity)? {
+        say(announce, &recovery_note(&words));
+    }
+    Ok(())
+}
+
+/// The recovery words as they are shown, once: 24 words in numbered columns. Wiped when dropped.
+pub fn recovery_note(words: &str) -> Zeroizing<String> {
+    let mut text = Zeroizing::new(String::with_capacity(1024));
+    text.push_str(RECOVERY_HEAD);
+    for (place, word) in (1..).zip(words.split(' ')) {
+        text.push_str(&format!("{place:>4} "));
+        text.push_str(word);
+        text.push_str(if place % 6 == 0 { "\n" } else { BLANKS.get(word.len()..).unwrap_or_default() });
+    }
+    text
 }
 
 async fn patience() {
@@ -332,6 +377,12 @@ fn trial_greeting(config: &Config) -> String {
         data = config.data_dir.display()
     )
 }
+
+const RECOVERY_HEAD: &str = "\n\
+    WRITE THESE 24 WORDS ON PAPER. They are shown once and kept nowhere; with them this node can prove who it is after\n\
+    its machine is lost or stolen.\n\n";
+/// The longest of the words has eight letters.
+const BLANKS: &str = "          ";
 
 /// How long streams may take to end after `system-shutdown`.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);

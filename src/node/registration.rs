@@ -76,7 +76,9 @@ impl Registrations {
             // A new key must not open what an administrator shut.
             return Err(StanzaError::new(StanzaCondition::Forbidden).text("this account is disabled"));
         }
-        if !form.force && self.store.account(&form.address).map_err(fault)?.is_some() {
+        // A visitor who registers is no conflict: with the key he is known by he keeps what he has.
+        let visits = self.store.visit(&form.address).map_err(fault)?.is_some();
+        if !form.force && !visits && self.store.account(&form.address).map_err(fault)?.is_some() {
             return Err(self.registrar().conflict(form));
         }
         let code = Code::from_random(random_bytes());

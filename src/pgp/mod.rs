@@ -8,6 +8,8 @@
 //! - [`ring_of_certificate`] finds the ring in a client's certificate and insists that the key is the same.
 //! - [`judge_candidate`] says whether a key may be certified (code step), [`ServerKey::certify`] does it, [`judge_login`] says
 //!   whether it lets its bearer in. [`ServerKey::revoke_certification`] takes a certification back.
+//! - Other nodes' certificates are rings too: [`UserRing::check_node`], [`ServerKey::certify_node`], and what one key says of another
+//!   as bare [`Statements`]; rooms that know of clocks decide what holds.
 //!
 //! [`ServerKey::sign_text`] makes what the node announces to its users a message that they can verify.
 //!
@@ -26,6 +28,7 @@ mod bridge;
 mod fingerprint;
 mod judge;
 mod merge;
+mod node;
 mod ring;
 mod server_key;
 mod signature;
@@ -34,12 +37,13 @@ mod userid;
 
 #[cfg(test)]
 #[path = "../../tests/support/keys.rs"]
-mod keys;
+pub(crate) mod keys;
 #[cfg(test)]
 mod tests;
 
 pub use bridge::{BridgeError, certificate_spki, is_bridge_certificate, ring_of_certificate};
 pub use fingerprint::{Fingerprint, FingerprintError};
 pub use judge::{CLOCK_SKEW_MAX, CandidateRefusal, KeyFault, LoginRefusal, judge_candidate, judge_login};
+pub use node::{Certified, NodeCertification, RevocationReason, SIGNATURE_BYTES_MAX, Statements};
 pub use ring::{CERTIFICATIONS_MAX, IDS_MAX, OWN_SIGNATURES_MAX, REVOCATIONS_MAX, RingError, SUBKEYS_MAX, UserRing};
 pub use server_key::{CertifyError, ServerKey, ServerKeyError};

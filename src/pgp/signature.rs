@@ -82,8 +82,11 @@ pub(super) fn make(
     let mut values = vec![SubpacketValue::SignatureCreationTime(created)];
     values.extend(more);
     values.push(SubpacketValue::IssuerFingerprint(fingerprint));
-    let hashed: openpgp::Result<Vec<Subpacket>> =
-        values.into_iter().map(|value| Subpacket::new(value, false)).collect();
+    let hashed: openpgp::Result<Vec<Subpacket>> = values
+        .into_iter()
+        .map(|value| (limits(&value), value))
+        .map(|(critical, v)| Subpacket::new(v, critical))
+        .collect();
     let (hashed, unhashed) = (hashed?, vec![Subpacket::new(SubpacketValue::Issuer(keyid), false)?]);
     let algorithm = signer.public().pk_algo();
     let with = |prefix: [u8; 2], mpis: mpi::Signature| -> openpgp::Result<Signature> {
@@ -112,6 +115,12 @@ fn digest(signature: &Signature, covered: Covered<'_>) -> openpgp::Result<Vec<u8
         }
     }
     hash.into_digest()
+}
+
+/// What limits a signature (a regular expression and the trust that it limits) is marked critical, so that who does not understand
+/// the limit does not take the signature for one without.
+fn limits(value: &SubpacketValue) -> bool {
+    matches!(value, SubpacketValue::TrustSignature { .. } | SubpacketValue::RegularExpression(_))
 }
 
 fn understood(tag: SubpacketTag) -> bool {

@@ -88,8 +88,15 @@ impl<'a> Export<'a> {
     }
 
     fn addresses(&self) -> Result<Vec<BareJid>, PortableFault> {
-        let listed = self.store.accounts().map(|account| Ok(account?.0));
-        listed.filter(|address| address.as_ref().is_ok_and(|a| a.domainpart() == self.domain.domainpart())).collect()
+        let mut addresses = Vec::new();
+        for listed in self.store.accounts() {
+            let (address, _) = listed?;
+            // Those who visit are their own node's users.
+            if address.domainpart() == self.domain.domainpart() && self.store.visit(&address)?.is_none() {
+                addresses.push(address);
+            }
+        }
+        Ok(addresses)
     }
 
     /// XEP-0227 §4.

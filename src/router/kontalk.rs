@@ -27,6 +27,14 @@ impl<S: Storage> Router<S> {
         }
     }
 
+    /// Presence of somebody who is here from another node: with his address at home. Nobody else says so.
+    pub(super) fn mark_visitor(&self, stanza: &mut Stanza, account: &BareJid) {
+        stanza.element_mut().retain_children(|child| !child.is("visitor", ns::KONTALK_NET));
+        if let Ok(Some(home)) = self.storage.visitor_home(account) {
+            stanza.element_mut().push(Element::new("visitor", ns::KONTALK_NET).with("home", home.as_str()));
+        }
+    }
+
     /// A subscription request for an account of ours: with its sender's key, if we know it.
     pub(super) fn enclose_key(&self, stanza: &mut Stanza, sender: &BareJid) {
         strip_keys(stanza);

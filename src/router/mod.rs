@@ -153,6 +153,13 @@ pub enum Event {
     FromServer(Stanza),
     /// The same, once the store has made a ticket durable: an answer that is a promise.
     FromServerWhenDurable(Ticket, Stanza),
+    /// These visitors must go: their streams end with this error, and cannot be resumed. What waits for them is stored.
+    VisitorsEnd {
+        /// Their addresses here.
+        accounts: Vec<BareJid>,
+        /// What they are told.
+        error: StreamError,
+    },
     /// An account is gone or has a new owner: end its sessions, tell these contacts. Its data is already removed.
     AccountEnded {
         /// The account.
@@ -360,6 +367,7 @@ impl<S: Storage> Router<S> {
             Event::FromServerWhenDurable(ticket, stanza) => {
                 self.when_durable(ticket, WhenDurable::Route(Box::new(stanza)));
             }
+            Event::VisitorsEnd { accounts, error } => self.visitors_end(&accounts, &error),
             Event::AccountEnded { account, farewells } => self.account_ended(&account, &farewells),
             Event::EndSessions { jid, error } => self.end_sessions(&jid, &error),
             Event::AvatarChanged { account, hash } => self.avatar_changed(&account, hash),
@@ -587,6 +595,16 @@ impl<S: Storage> Router<S> {
             self.discard_session(session);
         }
         self.tell_account_ended(account, farewells);
+    }
+
+    fn visitors_end(&mut self, accounts: &[BareJid], error: &StreamError) {
+        for account in accounts {
+            let sessions = self.accounts.get(account).map(|online| online.sessions.clone()).unwrap_or_default();
+            for session in sessions {
+                self.close_connection(session, Some(error.clone()));
+                self.end_session(session);
+            }
+        }
     }
 
     fn pass_deadlines(&mut self) {

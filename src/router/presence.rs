@@ -41,6 +41,7 @@ impl<S: Storage> Router<S> {
     pub(super) fn comes_or_changes(&mut self, id: SessionId, mut stanza: Stanza) {
         let Some(jid) = self.sessions.get(&id).map(|session| session.jid.clone()) else { return };
         self.mark_with_fingerprint(&mut stanza, jid.bare());
+        self.mark_visitor(&mut stanza, jid.bare());
         self.stamp_avatar(jid.bare(), &mut stanza);
         let Some(session) = self.sessions.get_mut(&id) else { return };
         let former = session.presence.take();
@@ -92,6 +93,7 @@ impl<S: Storage> Router<S> {
     fn directed(&mut self, id: SessionId, mut stanza: Stanza, to: Jid, kind: PresenceType) {
         if let Some(account) = stanza.from_bare().cloned().filter(|_| kind == PresenceType::Available) {
             self.stamp_avatar(&account, &mut stanza);
+            self.mark_visitor(&mut stanza, &account);
         }
         if let Some(session) = self.sessions.get_mut(&id) {
             if kind == PresenceType::Unavailable {

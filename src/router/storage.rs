@@ -112,6 +112,10 @@ pub trait Storage {
     ) -> Result<Vec<OfflineMessage>, StorageFault>;
     /// Forgets stanzas that were delivered. Needs no durability: after a crash they are delivered again, same id and stamp.
     fn delete_offline(&mut self, account: &BareJid, ids: &[OfflineId]) -> Result<(), StorageFault>;
+    /// The address at home of an account that is a visitor's.
+    fn visitor_home(&self, _account: &BareJid) -> Result<Option<BareJid>, StorageFault> {
+        Ok(None)
+    }
     /// The SHA-1 of the account's picture in hexadecimal digits, if it has one.
     fn avatar_hash(&self, _account: &BareJid) -> Result<Option<String>, StorageFault> {
         Ok(None)

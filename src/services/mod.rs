@@ -6,6 +6,7 @@
 mod disco;
 pub mod discoverable;
 pub mod last_activity;
+pub mod network_match;
 mod ping;
 pub mod registration;
 pub mod roster_match;

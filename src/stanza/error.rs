@@ -76,17 +76,25 @@ pub struct StreamError {
     pub condition: StreamCondition,
     /// A sentence for people.
     pub text: Option<Cow<'static, str>>,
+    application: Option<Box<Element>>,
 }
 
 impl StreamError {
     /// The condition alone.
     pub fn new(condition: StreamCondition) -> StreamError {
-        StreamError { condition, text: None }
+        StreamError { condition, text: None, application: None }
     }
 
     /// The condition with a sentence.
     pub fn with_text(condition: StreamCondition, text: impl Into<Cow<'static, str>>) -> StreamError {
-        StreamError { condition, text: Some(text.into()) }
+        StreamError { condition, text: Some(text.into()), application: None }
+    }
+
+    /// With an application-specific condition, RFC 6120 §4.9.4.
+    #[must_use]
+    pub fn application(mut self, element: Element) -> StreamError {
+        self.application = Some(Box::new(element));
+        self
     }
 
     /// The `<stream:error/>` element.
@@ -97,6 +105,9 @@ impl StreamError {
             let mut element = Element::new("text", ns::STREAM_ERRORS).with_text(text);
             element.set_lang("en");
             error.push(element);
+        }
+        if let Some(application) = &self.application {
+            error.push((**application).clone());
         }
         error
     }

@@ -10,6 +10,7 @@ use super::offline::Queues;
 use super::record::{decode_or_set_aside, encode, parts, whole};
 use super::schema::{Trees, account_prefix, address, contact_key, ring_key, split_key};
 use super::token::forget_tokens;
+use super::trust::forget_visit;
 use super::{Shared, Store, StoreError, roster};
 use crate::jid::BareJid;
 use crate::limits::RING_BYTES_MAX;
@@ -153,6 +154,7 @@ impl Store {
             let old = account(trees, address)?.ok_or(StoreError::NoAccount)?;
             let mut changes = Changes::default();
             let departed = depart(&mut changes, trees, address)?;
+            forget_visit(&mut changes, trees, address)?;
             if let Some(fingerprint) = old.fingerprint {
                 changes.remove_all(&trees.rings, &fingerprint)?;
             }
@@ -208,6 +210,8 @@ impl Store {
             let trees = &shared.trees;
             let old = account(trees, address)?;
             let mut changes = Changes::default();
+            // Who came as a visitor and proves his number is at home here, and keeps what he had.
+            forget_visit(&mut changes, trees, address)?;
             match old {
                 Some(old) if old.fingerprint == Some(fingerprint) => {
                     let kept = Account { number_verified: true, ..old };
@@ -347,7 +351,11 @@ fn depart<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) ->
 }
 
 /// Takes away all that lies under an account's address, save the account itself and its key.
-fn forget_belongings<'a>(changes: &mut Changes<'a>, trees: &'a Trees, address: &BareJid) -> Result<(), StoreError> {
+pub(super) fn forget_belongings<'a>(
+    changes: &mut Changes<'a>,
+    trees: &'a Trees,
+    address: &BareJid,
+) -> Result<(), StoreError> {
     let prefix = account_prefix(address);
     for tree in trees_of_belongings(trees) {
         changes.remove_all(tree, &prefix)?;
@@ -377,7 +385,7 @@ fn trees_of_belongings(trees: &Trees) -> [&sled::Tree; 11] {
 
 /// A new owner's roster has a version that no client of the previous owner has seen: it could take an old roster for the present
 /// one. Seconds grow faster than rosters change.
-fn renew_roster<'a>(
+pub(super) fn renew_roster<'a>(
     changes: &mut Changes<'a>,
     trees: &'a Trees,
     address: &BareJid,
@@ -393,7 +401,7 @@ fn apply(shared: &Shared, queues: &mut Queues, changes: Changes<'_>, address: &B
     Ok(shared.commits.wrote())
 }
 
-fn put_ring<'a>(
+pub(super) fn put_ring<'a>(
     changes: &mut Changes<'a>,
     trees: &'a Trees,
     fingerprint: &Fingerprint,
@@ -407,12 +415,12 @@ fn put_ring<'a>(
     Ok(())
 }
 
-fn read_ring(trees: &Trees, fingerprint: &Fingerprint) -> Result<Option<Vec<u8>>, StoreError> {
+pub(super) fn read_ring(trees: &Trees, fingerprint: &Fingerprint) -> Result<Option<Vec<u8>>, StoreError> {
     let values: Vec<sled::IVec> = trees.rings.scan_prefix(fingerprint).values().collect::<sled::Result<_>>()?;
     Ok(whole(&values))
 }
 
-fn check_ring(ring: &[u8]) -> Result<(), StoreError> {
+pub(super) fn check_ring(ring: &[u8]) -> Result<(), StoreError> {
     if ring.len() > RING_BYTES_MAX { Err(StoreError::TooLarge { bytes_max: RING_BYTES_MAX }) } else { Ok(()) }
 }
 

@@ -37,6 +37,11 @@ impl<'a> Changes<'a> {
         Ok(())
     }
 
+    /// Is there nothing to be changed?
+    pub(super) fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
     /// Makes them, all or none: sled recovers either the whole batch or nothing of it.
     pub(super) fn apply(self) -> Result<(), StoreError> {
         let keys = self.keys;

@@ -4,7 +4,7 @@ use std::io;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
-use super::schema::{SCHEMA_KEY, VERSION};
+use super::schema::VERSION;
 use super::snapshot::Record;
 use super::{OpenError, Store, open};
 
@@ -75,12 +75,6 @@ impl Loader {
 /// The schema version of the stores that this program writes.
 pub const fn schema_version() -> u32 {
     VERSION
-}
-
-/// The schema version that a record of a copy tells, if it is the one that does.
-pub fn schema_in(record: &Record<'_>) -> Option<u32> {
-    let is_it = record.tree == "node" && record.key == SCHEMA_KEY.as_bytes();
-    record.value.filter(|_| is_it).and_then(|value| value.try_into().ok()).map(u32::from_be_bytes)
 }
 
 /// A write to a new database: it fails for want of space, nothing else, and sled says that in several ways.

@@ -35,6 +35,7 @@ mod schema;
 mod session;
 mod snapshot;
 mod token;
+mod trust;
 mod verify;
 
 #[cfg(test)]
@@ -42,9 +43,10 @@ mod tests;
 
 pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
-pub use load::{Loader, schema_in, schema_version};
+pub use load::{Loader, schema_version};
 pub use pubsub::{PRIVATE_SHELF, PepChange, SHELF, VCARD_ITEM, VCARD_SHELF, private_shelf};
 pub use snapshot::{CopyFault, Record};
+pub use trust::{Peer, PeerChange, PinnedCard, Visit};
 pub use verify::{TreeFigures, Verified};
 
 use std::fmt;
@@ -307,6 +309,10 @@ impl Storage for Store {
             }
             Ok(())
         })?)
+    }
+
+    fn visitor_home(&self, account: &BareJid) -> Result<Option<BareJid>, StorageFault> {
+        Ok(self.visit(account)?.and_then(|visit| visit.home_address()))
     }
 
     fn avatar_hash(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {

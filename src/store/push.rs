@@ -66,6 +66,21 @@ impl Store {
         })
     }
 
+    /// Forgets all registrations of these accounts. Nothing is written where there are none.
+    pub fn forget_pushes(&self, accounts: &[BareJid]) -> Result<(), StoreError> {
+        self.write(|shared, _| {
+            let mut changes = Changes::default();
+            for account in accounts {
+                changes.remove_all(&shared.trees.push, &account_prefix(account))?;
+            }
+            if !changes.is_empty() {
+                changes.apply()?;
+                shared.commits.wrote_lazily();
+            }
+            Ok(())
+        })
+    }
+
     /// All registrations of an account.
     pub fn pushes(&self, account: &BareJid) -> Result<Vec<Registration>, StoreError> {
         self.read(|shared| pushes(&shared.trees, account))

@@ -2,7 +2,7 @@
 //!
 //! `ACCOUNT` and `CONTACT` are bare JIDs in their prepared form; no JID holds a zero byte, so `ACCOUNT 00` begins the keys of one
 //! account and no other's. Numbers in keys are big-endian, so that keys sort by them. Records are postcard behind one byte that
-//! tells their layout (`record`); chunks are compressed.
+//! tells their layout (`record`); chunks are compressed. `DOMAIN` is a node's domain in ASCII.
 //!
 //! | Tree | Key | Value |
 //! |---|---|---|
@@ -24,6 +24,13 @@
 //! | `archive_preferences` | `ACCOUNT` | what the user chose |
 //! | `sessions` | `ACCOUNT 00 RESOURCE 00` part (2) | a part of a session that waits for its client over a restart |
 //! | `tokens` | `ACCOUNT 00` client (16 bytes) | `TokenSlots` |
+//! | `card` | `DOMAIN 00 PART` | of a node (`card`, `certificate`, `former`): the signed card, the key's certificate and the one before |
+//! | `reach` | `DOMAIN` | the newest signed reach of a node; our own too |
+//! | `edge` | `DOMAIN 00` kid (32 bytes) | our own signatures on a node's key, OpenPGP packets |
+//! | `peer` | `DOMAIN` | `Peer`: what was decided about a node |
+//! | `visitors` | `ACCOUNT` | `Visit`: the account is somebody from another node |
+//! | `kill` | `DOMAIN 00 ACCOUNT` | empty; who has to go when the trust in a home ends |
+//! | `meta` | `clock_floor` | the latest time ever seen, milliseconds, 8 bytes |
 //! | `push` | `ACCOUNT 00 SERVICE 00 NODE` | how a device is woken (`push`) |
 //! | `disabled` | `ACCOUNT` | `Timestamp`: since when its owner may not log in |
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
@@ -34,6 +41,7 @@
 
 use crate::jid::{BareJid, Jid};
 use crate::stream::ClientId;
+use crate::trust::NodeDomain;
 
 /// The version of all this.
 pub(super) const VERSION: u32 = 1;
@@ -56,6 +64,13 @@ pub(super) struct Trees {
     pub(super) nodes: sled::Tree,
     pub(super) items: sled::Tree,
     pub(super) item_ids: sled::Tree,
+    pub(super) card: sled::Tree,
+    pub(super) reach: sled::Tree,
+    pub(super) edge: sled::Tree,
+    pub(super) peer: sled::Tree,
+    pub(super) visitors: sled::Tree,
+    pub(super) kill: sled::Tree,
+    pub(super) meta: sled::Tree,
     pub(super) push: sled::Tree,
     pub(super) inactive: sled::Tree,
     pub(super) undiscoverable: sled::Tree,
@@ -82,6 +97,13 @@ impl Trees {
             nodes: db.open_tree("nodes")?,
             items: db.open_tree("items")?,
             item_ids: db.open_tree("item_ids")?,
+            card: db.open_tree("card")?,
+            reach: db.open_tree("reach")?,
+            edge: db.open_tree("edge")?,
+            peer: db.open_tree("peer")?,
+            visitors: db.open_tree("visitors")?,
+            kill: db.open_tree("kill")?,
+            meta: db.open_tree("meta")?,
             push: db.open_tree("push")?,
             inactive: db.open_tree("inactive")?,
             undiscoverable: db.open_tree("undiscoverable")?,
@@ -155,6 +177,23 @@ pub(super) fn ring_key(fingerprint: &[u8; 20], part: u16) -> Vec<u8> {
     let mut key = fingerprint.to_vec();
     key.extend_from_slice(&part.to_be_bytes());
     key
+}
+
+/// What the keys of one node begin with.
+pub(super) fn node_prefix(node: &NodeDomain) -> Vec<u8> {
+    let mut key = node.as_str().as_bytes().to_vec();
+    key.push(0);
+    key
+}
+
+/// Key of a part of what is kept of a node.
+pub(super) fn node_key(node: &NodeDomain, part: &[u8]) -> Vec<u8> {
+    [node_prefix(node).as_slice(), part].concat()
+}
+
+/// Key of a visitor among those of his home.
+pub(super) fn visit_key(home: &NodeDomain, account: &BareJid) -> Vec<u8> {
+    node_key(home, account.as_str().as_bytes())
 }
 
 /// The account's address and the rest of a key that begins with an account.

@@ -2,12 +2,13 @@
 
 use super::record::{decode, whole};
 use super::schema::{SCHEMA_KEY, address, split_key};
-use super::{Account, Store, StoreError, archive, offline, pubsub, push, session};
+use super::{Account, Peer, Store, StoreError, Visit, archive, offline, pubsub, push, session};
 use crate::jid::{BareJid, Jid};
 use crate::limits::RING_BYTES_MAX;
 use crate::roster::{Item, Request};
 use crate::stanza::Timestamp;
 use crate::stream::TokenSlots;
+use crate::trust::NodeDomain;
 
 /// What reading everything brought to light.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -145,6 +146,15 @@ fn is_of_account(key: &[u8], behind: impl FnOnce(&[u8]) -> bool) -> bool {
     split_key(key).is_some_and(|(account, rest)| is_account(account) && behind(rest))
 }
 
+fn is_node(key: &[u8]) -> bool {
+    std::str::from_utf8(key).is_ok_and(|name| NodeDomain::parse(name).is_ok())
+}
+
+/// `DOMAIN 00` and something behind it that will do.
+fn is_of_node(key: &[u8], behind: impl FnOnce(&[u8]) -> bool) -> bool {
+    split_key(key).is_some_and(|(node, rest)| is_node(node) && behind(rest))
+}
+
 fn is_text(bytes: &[u8]) -> bool {
     std::str::from_utf8(bytes).is_ok()
 }
@@ -185,6 +195,13 @@ const TREES: &[(&str, Reading)] = &[
         "tokens",
         Reading::Each(|key, value| is_of_account(key, |client| client.len() == 16) && reads_as::<TokenSlots>(value)),
     ),
+    ("card", Reading::Each(|key, value| is_of_node(key, |part| part != b"card" || is_text(value)))),
+    ("reach", Reading::Each(|key, value| is_node(key) && is_text(value))),
+    ("edge", Reading::Each(|key, _| is_of_node(key, |kid| kid.len() == 32))),
+    ("peer", Reading::Each(|key, value| is_node(key) && reads_as::<Peer>(value))),
+    ("visitors", Reading::Each(|key, value| is_account(key) && reads_as::<Visit>(value))),
+    ("kill", Reading::Each(|key, _| is_of_node(key, is_account))),
+    ("meta", Reading::Each(|_, value| value.len() == 8)),
     ("push", Reading::Each(|key, value| is_of_account(key, is_text) && push::is_record(value))),
     ("undiscoverable", Reading::Each(|key, _| is_account(key))),
     ("disabled", Reading::Each(|key, value| is_account(key) && reads_as::<Timestamp>(value))),

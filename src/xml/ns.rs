@@ -152,6 +152,8 @@ pub const KONTALK_CHAT_STATES: &str = "http://kontalk.org/extensions/message#cha
 pub const KONTALK_PUSH: &str = "http://kontalk.org/extensions/presence#push";
 /// Kontalk: public keys and fingerprints.
 pub const KONTALK_PUBKEY: &str = "urn:xmpp:pubkey:2";
+/// Our own: what nodes tell each other, and of visitors.
+pub const KONTALK_NET: &str = "urn:kontalk:net:0";
 
 /// The static twin of a namespace met on the wire, so that it costs no memory of its own.
 pub(super) fn interned(namespace: &str) -> Option<&'static str> {

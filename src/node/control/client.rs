@@ -3,11 +3,14 @@
 use std::io::{self, BufRead, BufReader, Write};
 use std::os::unix::net::UnixStream;
 use std::path::Path;
+use std::sync::Arc;
 use std::time::{Duration, SystemTime};
 
-use super::{ControlFault, Reply, Request, connect};
+use super::{ControlFault, Reply, Request, TrustRequest, connect};
+use crate::config;
 use crate::jid::{BareJid, JidError};
 use crate::node::accounts::{self, AccountFault};
+use crate::node::trust::Trust;
 use crate::router::Ticket;
 use crate::stanza::Timestamp;
 use crate::store::Store;
@@ -47,7 +50,9 @@ fn talk(mut stream: UnixStream, request: &Request) -> io::Result<Reply> {
     sent?;
     let mut answer = String::new();
     BufReader::new(stream).read_line(&mut answer)?;
-    Ok(serde_json::from_str(&answer)?)
+    let reply = serde_json::from_str(&answer);
+    zeroize::Zeroize::zeroize(&mut answer);
+    Ok(reply?)
 }
 
 fn do_alone(data_dir: &Path, request: Request) -> Result<Reply, ControlFault> {
@@ -87,9 +92,31 @@ fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, Acc
         }
         // The contacts are told when the node starts: the store keeps the list.
         Request::AccountRemove { address } => accounts::remove(store, &read(&address)?)?.1,
+        Request::Trust { request } => return Ok(trust(data_dir, store, request, now)),
     };
     smol::block_on(store.commit(ticket))?;
     Ok(Reply::Done)
+}
+
+/// Nobody is online who would have to go: the node looks at all who were when it starts.
+fn trust(data_dir: &Path, store: &Store, request: TrustRequest, now: Timestamp) -> Reply {
+    let refused = |reason: String| Reply::Refused { reason };
+    let key = match crate::node::read_server_key(data_dir) {
+        Ok(key) => Arc::new(key),
+        Err(fault) => return refused(fault.to_string()),
+    };
+    let Some(domain) = key.domain() else { return refused("the server key names no domain".to_owned()) };
+    match Trust::open(&domain, data_dir, store.clone(), key, config::Trust::default(), now) {
+        Ok(Some(trust)) => match trust.act(request, now) {
+            Ok((reply, outcome)) => match outcome.ticket.map(|ticket| smol::block_on(store.commit(ticket))) {
+                Some(Err(error)) => refused(error.to_string()),
+                _ => Reply::Trust { reply },
+            },
+            Err(fault) => refused(fault.to_string()),
+        },
+        Ok(None) => refused("this node's key is of a kind that other nodes cannot read".to_owned()),
+        Err(fault) => refused(fault.to_string()),
+    }
 }
 
 /// Whose data they are: the server key says it.

@@ -27,6 +27,7 @@ use smol::Async;
 use crate::backup::{BackupFault, Summary};
 
 pub use super::accounts::AccountFacts;
+pub use super::trust::{NodeFacts, TrustReply, TrustRequest};
 pub use crate::sms::modem::Status as ModemStatus;
 
 /// What an operator asks.
@@ -63,6 +64,11 @@ pub enum Request {
     },
     /// Give all that the node is.
     Backup,
+    /// About other nodes.
+    Trust {
+        /// What.
+        request: TrustRequest,
+    },
     /// How is the modem?
     ModemStatus,
     /// Send a USSD code through the modem.
@@ -72,7 +78,7 @@ pub enum Request {
     },
 }
 
-/// A password, a code or its answer on its way through the socket; cannot be printed, is wiped.
+/// A password, the words on paper, a code or its answer on its way through the socket; cannot be printed, is wiped.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Secret(String);
 
@@ -105,7 +111,7 @@ impl fmt::Debug for Secret {
 }
 
 /// What the node answers.
-#[derive(Clone, Debug, Serialize, Deserialize)]
+#[derive(Debug, Serialize, Deserialize)]
 #[serde(tag = "answer", rename_all = "kebab-case")]
 pub enum Reply {
     /// It is done.
@@ -128,6 +134,11 @@ pub enum Reply {
     BackedUp {
         /// What it holds.
         summary: Summary,
+    },
+    /// About other nodes.
+    Trust {
+        /// What was asked for.
+        reply: TrustReply,
     },
     /// How the modem is.
     Modem {
@@ -246,7 +257,7 @@ fn socket_path(data_dir: &Path) -> PathBuf {
     data_dir.join("control.sock")
 }
 
-/// Bytes of one request.
-const REQUEST_BYTES_MAX: u64 = 16 * 1024;
+/// Bytes of one request; a node's introduction is the longest.
+const REQUEST_BYTES_MAX: u64 = 64 * 1024;
 /// Commands at once.
 const CLIENTS_MAX: usize = 8;

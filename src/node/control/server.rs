@@ -11,10 +11,11 @@ use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::lock::Semaphore;
 use smol::{Async, Executor, Timer};
 
-use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, Status, copy};
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, Status, TrustRequest, copy};
 use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
 use crate::node::hub::Inbox;
+use crate::node::trust::Trust;
 use crate::node::worker::work;
 use crate::pgp::Fingerprint;
 use crate::router::Ticket;
@@ -34,6 +35,7 @@ struct Office {
     inbox: Inbox,
     key: Fingerprint,
     begun: Instant,
+    trust: Option<Arc<Trust>>,
     modem: Option<Modem>,
     data_dir: PathBuf,
     /// One backup at a time.
@@ -41,7 +43,7 @@ struct Office {
 }
 
 impl Server {
-    #[allow(clippy::too_many_arguments)] // Called once; what it takes has nothing in common but this moment.
+    #[allow(clippy::too_many_arguments)] // Called once; what it takes has little in common but the office.
     pub(in crate::node) fn new(
         socket: Async<UnixListener>,
         domain: BareJid,
@@ -49,11 +51,12 @@ impl Server {
         inbox: Inbox,
         key: Fingerprint,
         begun: Instant,
+        trust: Option<Arc<Trust>>,
         modem: Option<Modem>,
         data_dir: &Path,
     ) -> Server {
         let backup = Semaphore::new(1);
-        let office = Office { domain, store, inbox, key, begun, modem, data_dir: data_dir.to_owned(), backup };
+        let office = Office { domain, store, inbox, key, begun, trust, modem, data_dir: data_dir.to_owned(), backup };
         Server { socket, office: Arc::new(office) }
     }
 
@@ -150,6 +153,7 @@ impl Office {
                 self.change(&address, move |store, address| accounts::set_password(store, address, &password)).await
             }
             Request::AccountRemove { address } => self.remove(&address).await,
+            Request::Trust { request } => return self.trust(request).await,
             Request::ModemStatus => Ok(match &self.modem {
                 Some(modem) => Reply::Modem { modem: Box::new(modem.status()) },
                 None => no_modem(),
@@ -158,6 +162,25 @@ impl Office {
             Request::Backup => return Reply::Refused { reason: "a backup has an answer of its own".to_owned() },
         };
         outcome.unwrap_or_else(|fault| Reply::Refused { reason: fault.to_string() })
+    }
+
+    /// Durable before the operator is told; and whoever must go is told first.
+    async fn trust(&self, request: TrustRequest) -> Reply {
+        let Some(trust) = self.trust.clone() else {
+            return Reply::Refused { reason: "this node's key is of a kind that other nodes cannot read".to_owned() };
+        };
+        let (office, now) = (trust.clone(), Timestamp::from_system(SystemTime::now()));
+        let (reply, outcome) = match work(move || office.act(request, now)).await {
+            Ok(done) => done,
+            Err(fault) => return Reply::Refused { reason: fault.to_string() },
+        };
+        if let Some(ticket) = outcome.ticket
+            && let Err(error) = self.store.commit(ticket).await
+        {
+            return Reply::Refused { reason: error.to_string() };
+        }
+        trust.send_away(&self.inbox, outcome.farewells).await;
+        Reply::Trust { reply }
     }
 
     fn show(&self, address: &str) -> Result<Reply, AccountFault> {
@@ -225,7 +248,10 @@ impl Office {
 async fn say(mut stream: &Async<UnixStream>, reply: &Reply) -> io::Result<()> {
     let mut text = serde_json::to_string(reply)?;
     text.push('\n');
-    stream.write_all(text.as_bytes()).await
+    let written = stream.write_all(text.as_bytes()).await;
+    // It may hold the words for paper.
+    zeroize::Zeroize::zeroize(&mut text);
+    written
 }
 
 fn no_modem() -> Reply {

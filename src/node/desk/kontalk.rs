@@ -25,7 +25,7 @@ pub(super) fn roster_match(desk: &mut Desk, request: &Request<'_>) -> Option<Han
     let asker = request.stanza.from_bare().filter(|from| desk.is_ours(from))?.clone();
     let outcome = roster_match::read(query, &desk.domain).and_then(|asked| {
         desk.lookups.charge(Instant::now(), &asker, &asked)?;
-        let found = asked.into_iter().filter(|address| desk.is_found_by(&asker, address));
+        let found = asked.into_iter().filter(|address| desk.is_found_by(&asker, address) && desk.is_at_home(address));
         Ok(roster_match::result(found.collect::<Vec<_>>()))
     });
     Some(answered(request.stanza, outcome))
@@ -91,6 +91,11 @@ impl Desk {
         matches!(self.store.account(address), Ok(Some(_)))
             && !self.store.block_list(address).is_ok_and(blocks)
             && wanted()
+    }
+
+    /// A visitor's number was proved elsewhere, and there he is found.
+    fn is_at_home(&self, address: &BareJid) -> bool {
+        matches!(self.store.visit(address), Ok(None))
     }
 
     fn public_key_for(&mut self, request: &Request<'_>) -> Result<Vec<u8>, StanzaError> {

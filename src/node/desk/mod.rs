@@ -14,6 +14,7 @@ mod own_account;
 mod pep;
 mod personal;
 mod push;
+mod trust;
 mod upload;
 
 pub(super) use job::Job;
@@ -29,6 +30,7 @@ use crate::caps::{self, Hash};
 use crate::config::Config;
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits::{self, Buckets};
+use crate::node::trust::Trust;
 use crate::node::web::Errand;
 use crate::pgp::ServerKey;
 use crate::router::{Event, Router, Storage, Ticket};
@@ -56,6 +58,8 @@ pub(super) struct Desk {
     own_caps: String,
     /// What clients can do.
     caps: caps::Cache,
+    /// Other nodes.
+    trust: Option<Arc<Trust>>,
     /// What the router is to be told besides the answers.
     follow_up: Vec<Event>,
     /// Bytes that an uploaded file may have, if files can be uploaded.
@@ -130,6 +134,7 @@ const SERVICES: &[Service] = &[
     push::push,
     push::kontalk,
     push::kontalk_sender,
+    trust::introduction,
     facts,
 ];
 
@@ -156,6 +161,7 @@ impl Desk {
             password_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),
             own_caps: own_caps(config),
             caps: caps::Cache::default(),
+            trust: None,
             follow_up: Vec::new(),
             upload_bytes_max: config.upload_bytes_max(),
             upload_clerk: None,
@@ -175,6 +181,11 @@ impl Desk {
             // One who is that busy will sweep within the hour.
             let _ = clerk.try_send(Errand::AccountEnded);
         }
+    }
+
+    /// Whom it introduces to other nodes.
+    pub(super) fn set_trust(&mut self, trust: Option<Arc<Trust>>) {
+        self.trust = trust;
     }
 
     /// Answers a request; every one is answered (RFC 6120 §8.2.3).

@@ -9,6 +9,7 @@ mod durability;
 mod expiry;
 mod measure;
 mod messages;
+mod nodes;
 mod pubsub;
 mod push;
 mod rosters;
