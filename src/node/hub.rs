@@ -159,10 +159,20 @@ impl Hub {
                     self.durable = None;
                 }
             }
+            self.pass_deadline_of_desk();
             without_pause += 1;
             if without_pause >= EVENTS_PER_TURN {
                 without_pause = 0;
                 smol::future::yield_now().await;
+            }
+        }
+    }
+
+    fn pass_deadline_of_desk(&mut self) {
+        let now = clock().monotonic;
+        if self.desk.deadline().is_some_and(|at| at <= now) {
+            for answer in self.desk.due(now) {
+                self.handle(Event::FromServer(answer));
             }
         }
     }
@@ -175,7 +185,7 @@ impl Hub {
         if let Ok(input) = self.inbox.try_recv() {
             return Wake::Input(Some(input));
         }
-        let deadline = self.router.deadline();
+        let deadline = [self.router.deadline(), self.desk.deadline()].into_iter().flatten().min();
         let input = async { Wake::Input(self.inbox.recv().await.ok()) };
         let durable = async {
             match &self.durable {

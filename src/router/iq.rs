@@ -3,7 +3,7 @@
 use super::ledger::Debt;
 use super::session::{Cargo, SessionId};
 use super::{Action, Router, Storage};
-use crate::jid::Jid;
+use crate::jid::{BareJid, Jid};
 use crate::stanza::{IqType, Stanza, StanzaCondition, StanzaError};
 use crate::xml::ns;
 
@@ -30,6 +30,11 @@ impl<S: Storage> Router<S> {
         }
     }
 
+    /// Kontalk's roster match asks other nodes from this address.
+    fn is_probe(&self, address: &BareJid) -> bool {
+        address.localpart() == Some("probe") && self.is_local(address)
+    }
+
     /// Iq for an address of this domain.
     pub(super) fn route_iq(&mut self, stanza: Stanza, to: &Jid, kind: IqType) {
         let full = match to {
@@ -37,7 +42,9 @@ impl<S: Storage> Router<S> {
             // RFC 6121 §8.5.2.1.3: the node answers for a bare JID; results and errors to it are nobody's,
             _ if matches!(kind, IqType::Get | IqType::Set) => return self.actions.push(Action::Serve(stanza)),
             // but those to the domain may answer what the node itself asked.
-            Jid::Bare(domain) if *domain == self.domain => return self.actions.push(Action::Reply(stanza)),
+            Jid::Bare(asker) if *asker == self.domain || self.is_probe(asker) => {
+                return self.actions.push(Action::Reply(stanza));
+            }
             _ => return,
         };
         let blocked = stanza.from().is_some_and(|from| self.blocks(full.bare(), from));

@@ -35,7 +35,15 @@ impl<S: Storage> Router<S> {
         }
     }
 
-    /// A subscription request for an account of ours: with its sender's key, if we know it.
+    /// A subscription request of somebody elsewhere: his own node adds his key. Others could claim any key.
+    pub(super) fn keep_key_of_node(&self, stanza: &mut Stanza, sender: &BareJid) {
+        let domain = BareJid::domain(sender.domainpart());
+        if !domain.is_ok_and(|domain| self.storage.trusts_node(&domain)) {
+            strip_keys(stanza);
+        }
+    }
+
+    /// A subscription request of an account of ours: with its key, if it has one.
     pub(super) fn enclose_key(&self, stanza: &mut Stanza, sender: &BareJid) {
         strip_keys(stanza);
         if let (Ok(Some(fingerprint)), Ok(Some(ring))) =

@@ -88,7 +88,9 @@ impl<S: Storage> Router<S> {
         if available == 1 {
             let (from, to) = (Some(Jid::Bare(account.clone())), Some(Jid::Bare(contact.clone())));
             let kind = Kind::Presence(PresenceType::Subscribe);
-            self.route(Stanza::build(kind, from, to, Some("subscribe-again")), None);
+            let mut request = Stanza::build(kind, from, to, Some("subscribe-again"));
+            self.enclose_key(&mut request, account);
+            self.route(request, None);
         }
     }
 }

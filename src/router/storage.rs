@@ -78,6 +78,8 @@ pub trait Storage {
     fn key_fingerprint(&self, account: &BareJid) -> Result<Option<String>, StorageFault>;
     /// The account's certified OpenPGP ring, binary, if it has one.
     fn key_ring(&self, account: &BareJid) -> Result<Option<Vec<u8>>, StorageFault>;
+    /// Is it the domain of another node whose users we let in? What it says of its own users' keys is passed on.
+    fn trusts_node(&self, domain: &BareJid) -> bool;
     /// The whole roster with waiting requests.
     fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault>;
     /// What the account knows of one contact; the empty entry if nothing.

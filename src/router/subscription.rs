@@ -44,6 +44,9 @@ impl<S: Storage> Router<S> {
             // RFC 6121 §3.1.2: subscriptions are between accounts.
             stanza.set_from(Some(Jid::Bare(account.clone())));
             stanza.set_to(Some(Jid::Bare(contact.clone())));
+            if kind == PresenceType::Subscribe && !self.is_local(contact) {
+                self.enclose_key(&mut stanza, &account);
+            }
             self.route(stanza, debt);
         }
         self.adjust_presence(&account, contact, outcome.contact_sees);
@@ -66,7 +69,10 @@ impl<S: Storage> Router<S> {
         stanza.set_from(Some(Jid::Bare(contact.clone())));
         stanza.set_to(Some(Jid::Bare(account.clone())));
         if kind == PresenceType::Subscribe {
-            self.enclose_key(&mut stanza, &contact);
+            match self.is_local(&contact) {
+                true => self.enclose_key(&mut stanza, &contact),
+                false => self.keep_key_of_node(&mut stanza, &contact),
+            }
         }
         let text = stanza.to_text();
         let kept =

@@ -50,14 +50,23 @@ pub struct LookupBudget {
 
 impl Default for LookupBudget {
     fn default() -> LookupBudget {
-        LookupBudget {
-            buckets: Buckets::new(limits::THROTTLE_ENTRIES_MAX, LOOKUPS_AT_ONCE, LOOKUP_REFILL),
-            asked: BoundedMap::new(REPEATS_MAX),
-        }
+        LookupBudget::new(LOOKUPS_AT_ONCE, LOOKUP_REFILL)
     }
 }
 
 impl LookupBudget {
+    /// For other nodes, which ask for all of their users.
+    pub fn of_nodes() -> LookupBudget {
+        LookupBudget::new(NODE_LOOKUPS_AT_ONCE, NODE_LOOKUP_REFILL)
+    }
+
+    fn new(at_once: u32, refill: Duration) -> LookupBudget {
+        LookupBudget {
+            buckets: Buckets::new(limits::THROTTLE_ENTRIES_MAX, at_once, refill),
+            asked: BoundedMap::new(REPEATS_MAX),
+        }
+    }
+
     /// Charges an account for lookups. Those of the last day are free.
     ///
     /// Errors: `resource-constraint`, type wait, when the budget is used up; what could be paid was.
@@ -89,6 +98,10 @@ const ITEMS_MAX: usize = 1000;
 const LOOKUPS_AT_ONCE: u32 = 2000;
 /// And two hundred more a day.
 const LOOKUP_REFILL: Duration = Duration::from_secs(24 * 3600 / 200);
+/// A node's users together: some address books at once,
+const NODE_LOOKUPS_AT_ONCE: u32 = 5000;
+/// and a lookup every four seconds, as a hundred users of it may have.
+const NODE_LOOKUP_REFILL: Duration = Duration::from_secs(24 * 3600 / (200 * 100));
 /// Asking again about the same is free for so long.
 const REPEAT_FREE: Duration = Duration::from_secs(24 * 3600);
 /// Remembered pairs: 50,000 × about 150 bytes at the worst. One forgotten costs its asker a lookup.

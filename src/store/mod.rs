@@ -64,6 +64,7 @@ use crate::limits::ARCHIVE_TTL;
 use crate::roster::{BlockList, Entry, Roster};
 use crate::router::{ArchiveScan, KeptSession, OfflineId, OfflineMessage, Storage, StorageFault, Ticket};
 use crate::stanza::Timestamp;
+use crate::trust::{NodeDomain, State};
 use committer::{Commits, Committer};
 use offline::{OfflineLimits, Queues};
 use schema::Trees;
@@ -240,6 +241,11 @@ impl Storage for Store {
             Some(fingerprint) => Ok(self.ring(&fingerprint)?),
             None => Ok(None),
         }
+    }
+
+    fn trusts_node(&self, domain: &BareJid) -> bool {
+        let node = NodeDomain::of(domain);
+        node.is_some_and(|node| matches!(self.peer(&node), Ok(Some(Peer { state: State::Trusted(_), .. }))))
     }
 
     fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault> {

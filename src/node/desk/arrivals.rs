@@ -1,6 +1,8 @@
 //! Who comes is told what he missed: the last item of each node that he wants to hear of and may read. XEP-0163 §4.3.4. What he
 //! wants, his client is asked if its capabilities are new. XEP-0115.
 
+use std::time::Instant;
+
 use super::Desk;
 use crate::caps::{Caps, Wishes};
 use crate::jid::{BareJid, FullJid, Jid};
@@ -29,6 +31,9 @@ impl Desk {
 
     /// A client answered a question of the node.
     pub(in crate::node) fn replied(&mut self, answer: &Stanza, router: &Router<Store>) -> Vec<Stanza> {
+        if self.abroad.answered(Instant::now(), answer) {
+            return Vec::new();
+        }
         let Some((client, wishes)) = self.caps.answered(answer) else {
             self.push_answered(answer);
             return Vec::new();

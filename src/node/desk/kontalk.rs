@@ -1,5 +1,6 @@
 //! What Kontalk's clients ask their server: who is registered, which servers there are, whose key is whose, who was seen when.
 
+use std::collections::BTreeSet;
 use std::time::{Duration, Instant};
 
 use base64::Engine;
@@ -7,6 +8,8 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::{Desk, Handled, Request};
 use crate::jid::{BareJid, Jid};
+use crate::node::random::random_bytes;
+use crate::pgp::Fingerprint;
 use crate::router::Storage;
 use crate::services::last_activity::{self, Seen};
 use crate::services::{Addressee, NETWORK, PROBE, roster_match};
@@ -21,17 +24,40 @@ pub(super) fn roster_match(desk: &mut Desk, request: &Request<'_>) -> Option<Han
     if !right_place || !request.is_get() {
         return None;
     }
-    // Whoever is registered is not for other domains to find out.
-    let asker = request.stanza.from_bare().filter(|from| desk.is_ours(from))?.clone();
-    let outcome = roster_match::read(query, &desk.domain).and_then(|asked| {
-        desk.lookups.charge(Instant::now(), &asker, &asked)?;
-        let found = asked.into_iter().filter(|address| desk.is_found_by(&asker, address) && desk.is_at_home(address));
-        Ok(roster_match::result(found.collect::<Vec<_>>()))
+    let asker = request.stanza.from_bare()?.clone();
+    let ours = desk.is_ours(&asker);
+    let nodes = desk.nodes();
+    let of_node =
+        asker.localpart() == Some(PROBE) && nodes.iter().any(|(node, _)| node.domainpart() == asker.domainpart());
+    if !ours && !of_node {
+        // Whoever is registered is not for strangers to find out.
+        return None;
+    }
+    let now = Instant::now();
+    let charged = roster_match::read(query, &desk.domain).and_then(|asked| {
+        let budget = if ours { &mut desk.lookups } else { &mut desk.node_lookups };
+        budget.charge(now, &asker, &asked).map(|()| asked)
     });
-    Some(answered(request.stanza, outcome))
+    let asked = match charged {
+        Ok(asked) => asked,
+        Err(error) => return Some(answered(request.stanza, Err(error))),
+    };
+    let is_found = |address: &BareJid| desk.is_found_by(&asker, address) && desk.is_at_home(address);
+    let (found, missing): (BTreeSet<BareJid>, BTreeSet<BareJid>) = asked.into_iter().partition(is_found);
+    if ours {
+        let nodes: Vec<BareJid> = nodes.into_iter().map(|(node, _)| node).collect();
+        let id: String = random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
+        let known = (found.clone(), &missing);
+        let questions = desk.abroad.begin(now, request.stanza, &desk.domain, known, &nodes, &id);
+        if !questions.is_empty() {
+            // The answer comes when theirs have, or after a while.
+            return Some(Handled { stanzas: questions, ..Handled::default() });
+        }
+    }
+    Some(answered(request.stanza, Ok(roster_match::result(found))))
 }
 
-/// The server list: an ad-hoc command (XEP-0050 §2.2) at `network@DOMAIN`. The node knows of itself alone until it federates.
+/// The server list: an ad-hoc command (XEP-0050 §2.2) at `network@DOMAIN`: this node, and those it trusts.
 pub(super) fn server_list(desk: &mut Desk, request: &Request<'_>) -> Option<Handled> {
     let command = request.stanza.payload().filter(|p| p.is("command", ns::COMMANDS))?;
     if !request.is_at(NETWORK) || request.addressee != Addressee::Component {
@@ -40,10 +66,12 @@ pub(super) fn server_list(desk: &mut Desk, request: &Request<'_>) -> Option<Hand
     if command.attribute("node") != Some("serverlist") {
         return Some(answered(request.stanza, Err(StanzaError::new(StanzaCondition::ItemNotFound))));
     }
-    let item = Element::new("item", ns::KONTALK_SERVER_LIST)
-        .with("node", desk.domain.as_str())
-        .with("fingerprint", desk.server_key.fingerprint().to_string());
-    let list = Element::new("serverlist", ns::KONTALK_SERVER_LIST).with_child(item);
+    let mut list = Element::new("serverlist", ns::KONTALK_SERVER_LIST);
+    let own = (desk.domain.clone(), desk.server_key.fingerprint());
+    for (node, fingerprint) in std::iter::once(own).chain(desk.nodes()) {
+        let item = Element::new("item", ns::KONTALK_SERVER_LIST).with("node", node.as_str());
+        list.push(item.with("fingerprint", fingerprint.to_string()));
+    }
     let done = Element::new("command", ns::COMMANDS).with("node", "serverlist").with("status", "completed");
     Some(answered(request.stanza, Ok(done.with_child(list))))
 }
@@ -81,6 +109,25 @@ impl Request<'_> {
 }
 
 impl Desk {
+    /// The nodes we trust, with the fingerprints of their keys.
+    fn nodes(&self) -> Vec<(BareJid, Fingerprint)> {
+        let found = self.trust.as_ref().map_or(Ok(Vec::new()), |trust| trust.nodes());
+        found.unwrap_or_else(|fault| {
+            log::error!("trust: {fault}");
+            Vec::new()
+        })
+    }
+
+    /// When [`Desk::due`] has something to say next.
+    pub(in crate::node) fn deadline(&self) -> Option<Instant> {
+        self.abroad.deadline()
+    }
+
+    /// Answers whose time has come.
+    pub(in crate::node) fn due(&mut self, now: Instant) -> Vec<Stanza> {
+        self.abroad.due(now)
+    }
+
     /// Exists, does not block the asker, and wants to be found, or has dealt with him before. All others look alike.
     fn is_found_by(&self, asker: &BareJid, address: &BareJid) -> bool {
         let blocks = |list: crate::roster::BlockList| list.blocks(&Jid::Bare(asker.clone()));

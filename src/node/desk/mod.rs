@@ -34,6 +34,7 @@ use crate::node::trust::Trust;
 use crate::node::web::Errand;
 use crate::pgp::ServerKey;
 use crate::router::{Event, Router, Storage, Ticket};
+use crate::services::network_match::Lookups;
 use crate::services::roster_match::LookupBudget;
 use crate::services::{self, Addressee, COMPONENTS, Facts};
 use crate::stanza::{Stanza, StanzaError, Timestamp};
@@ -50,6 +51,10 @@ pub(super) struct Desk {
     registration: bool,
     archive: bool,
     lookups: LookupBudget,
+    /// Other nodes' lookups.
+    node_lookups: LookupBudget,
+    /// Lookups that wait for other nodes.
+    abroad: Lookups,
     console: Console,
     parking: Arc<Mutex<Parking>>,
     key_changes: Buckets<BareJid>,
@@ -155,6 +160,8 @@ impl Desk {
             registration: config.registration.enabled,
             archive: !config.archive.ttl.is_zero(),
             lookups: LookupBudget::default(),
+            node_lookups: LookupBudget::of_nodes(),
+            abroad: Lookups::default(),
             console: Console::new(config.domain.clone(), config.admins.clone()),
             parking,
             key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),

@@ -28,7 +28,7 @@ use super::identity::IdentityFault;
 use crate::config;
 use crate::jid::BareJid;
 use crate::limits::{Buckets, NODES_MAX};
-use crate::pgp::{CertifyError, NodeCertification, RevocationReason, ServerKey, UserRing};
+use crate::pgp::{CertifyError, Fingerprint, NodeCertification, RevocationReason, ServerKey, UserRing};
 use crate::router::Ticket;
 use crate::stanza::Timestamp;
 use crate::store::{Store, StoreError};
@@ -267,8 +267,18 @@ impl Trust {
         Ok(Some(ticket))
     }
 
+    /// The nodes whose users may come, with the fingerprints of their keys, by name.
+    pub(super) fn nodes(&self) -> Result<Vec<(BareJid, Fingerprint)>, TrustFault> {
+        let mut nodes = Vec::new();
+        for (node, peer) in self.store.peers()? {
+            if let (State::Trusted(_), Some(pinned), Some(jid)) = (peer.state, self.pinned(&node)?, node.to_jid()) {
+                nodes.push((jid, pinned.card.fingerprint));
+            }
+        }
+        Ok(nodes)
+    }
+
     /// What is pinned of a domain, for the class of its streams.
-    #[allow(dead_code)] // For streams between servers.
     pub(super) fn pinned(&self, node: &NodeDomain) -> Result<Option<PinnedNode>, TrustFault> {
         let Some(pinned) = self.store.card(node)? else { return Ok(None) };
         let card = read_card(node, &pinned.note)?.card().clone();

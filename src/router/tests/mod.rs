@@ -29,6 +29,7 @@ struct Paper {
     offline: BTreeMap<(BareJid, u64), (String, Timestamp)>,
     tickets: u64,
     keys: HashMap<BareJid, Vec<u8>>,
+    nodes: Vec<BareJid>,
     full: bool,
     archives: BTreeMap<(BareJid, ArchiveId), (String, Archived)>,
     preferences: HashMap<BareJid, Preferences>,
@@ -53,6 +54,10 @@ impl Storage for Paper {
 
     fn key_ring(&self, account: &BareJid) -> Result<Option<Vec<u8>>, StorageFault> {
         Ok(self.keys.get(account).cloned())
+    }
+
+    fn trusts_node(&self, domain: &BareJid) -> bool {
+        self.nodes.contains(domain)
     }
 
     fn roster(&self, account: &BareJid) -> Result<Roster, StorageFault> {
@@ -180,6 +185,7 @@ struct Play {
     now: Now,
     inboxes: HashMap<ConnectionId, Vec<String>>,
     served: Vec<Stanza>,
+    replies: Vec<Stanza>,
     remote: Vec<Stanza>,
     /// For whom something waits, and who does not answer.
     unread: Vec<String>,
@@ -201,6 +207,7 @@ impl Play {
             now,
             inboxes: HashMap::new(),
             served: Vec::new(),
+            replies: Vec::new(),
             remote: Vec::new(),
             unread: Vec::new(),
             remote_slow: false,
@@ -255,7 +262,8 @@ impl Play {
                         let silent: Vec<String> = silent.iter().map(|jid| jid.resource().to_owned()).collect();
                         self.unread.push(format!("{} {}", account.localpart().unwrap_or_default(), silent.join(",")));
                     }
-                    Action::WentOffline(_) | Action::Reply(_) | Action::Arrived(_) | Action::NowSees { .. } => {}
+                    Action::Reply(answer) => self.replies.push(answer),
+                    Action::WentOffline(_) | Action::Arrived(_) | Action::NowSees { .. } => {}
                 }
             }
         }

@@ -332,3 +332,30 @@ fn messages_of_other_domains_survive_a_receiver_that_is_lost() {
     assert_eq!(play.bodies(juliet), ["one"]);
     assert_eq!(play.stored(), 0);
 }
+
+#[test]
+fn a_request_carries_the_key_abroad_and_only_a_trusted_node_brings_one() {
+    let mut play = Play::new();
+    play.router.storage.keys.insert("romeo@a.example".parse().unwrap(), vec![1, 2, 3]);
+    let romeo = play.online(ROMEO);
+    let forged = "<pubkey xmlns='urn:xmpp:pubkey:2'><key>Zm9yZ2Vk</key><print>0000</print></pubkey>";
+    play.says(romeo, ROMEO, &format!("<presence to='rosaline@b.example' type='subscribe'>{forged}</presence>"));
+    let left = play.left().join("");
+    assert!(left.contains("<key>AQID</key>") && !left.contains("Zm9yZ2Vk"), "{left}");
+    for (trusted, node) in [(false, "b.example"), (true, "c.example")] {
+        if trusted {
+            play.router.storage.nodes.push(node.parse().unwrap());
+        }
+        let request = format!("<presence to='romeo@a.example' type='subscribe'>{forged}</presence>");
+        play.arrives(&format!("nurse@{node}"), &request);
+        assert_eq!(play.take(romeo).join("").contains("Zm9yZ2Vk"), trusted, "{node}");
+    }
+}
+
+#[test]
+fn what_other_nodes_answer_the_probe_reaches_the_desk() {
+    let mut play = Play::new();
+    play.arrives("probe@b.example", "<iq to='probe@a.example' type='result' id='n1'/>");
+    play.arrives("probe@b.example", "<iq to='nurse@a.example' type='result' id='n2'/>");
+    assert_eq!(play.replies.iter().map(|answer| answer.id().unwrap()).collect::<Vec<_>>(), ["n1"]);
+}
