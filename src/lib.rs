@@ -30,11 +30,14 @@
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust federation dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
+//! | | [`age`] | files encrypted with a passphrase | |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | | [`s2s`] | other servers: dial, accept, queues | words federation router net |
 //! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
 //! | | [`component`] | one component: a task around its stream | words router net c2s |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words sms trust |
+//! | | [`backup`] | everything a node is, in one encrypted file, and back | words pgp store age |
+//! | | [`portable`] | users on the way from one server to another | words archive pubsub roster router services store stream |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
 //! | documentation | [`chapters`] | what does not fit to one room | |
 //!
@@ -111,6 +114,7 @@
 //! | XEP-0203 | yes | |
 //! | XEP-0220 | partly | when configured; one domain per stream |
 //! | XEP-0223 | yes | |
+//! | XEP-0227 | yes | as files, for all that is kept here |
 //! | XEP-0280 | yes | |
 //! | XEP-0288 | yes | |
 //! | XEP-0292 | yes | as a node |
@@ -145,13 +149,15 @@
 //! DER), RFC 4343, RFC 5452 and RFC 7766 (names in DNS), RFC 4985 (names of services in certificates), RFC 4880 (OpenPGP
 //! before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
 //! RFC 6901 and RFC 7617 (providers of text messages), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and
-//! RFC 9497 (keys on ristretto255), XEP-0122 (a form's open list), XEP-0027 (signed announcements), XEP-0300 (names of hash
-//! functions).
+//! RFC 9497 (keys on ristretto255), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open list), XEP-0027 (signed
+//! announcements), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
 pub mod admin;
+pub mod age;
 pub mod archive;
+pub mod backup;
 pub mod c2s;
 pub mod caps;
 pub mod chapters;
@@ -165,6 +171,7 @@ pub mod net;
 pub mod node;
 pub mod pgp;
 pub mod phone;
+pub mod portable;
 pub mod pubsub;
 pub mod push;
 pub mod roster;

@@ -31,17 +31,20 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "store", "words roster archive router stream pubsub push trust federation dispatch"),
     ("edges", "net", "limits"),
     ("edges", "sms", "limits phone"),
+    ("edges", "age", ""),
     ("edges", "c2s", "words stream router net"),
     ("edges", "s2s", "words federation router net"),
     ("edges", "web", "words upload net"),
     ("edges", "component", "words router net c2s"),
     ("assembly", "config", "words sms trust"),
+    ("assembly", "backup", "words pgp store age"),
+    ("assembly", "portable", "words archive pubsub roster router services store stream"),
     ("assembly", "node", "all"),
     ("documentation", "chapters", ""),
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.
-const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node")];
+const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node age backup portable jid stanza")];
 
 /// Libraries, and the only rooms that may name them.
 const SOLE_USERS: &[(&str, &[&str])] = &[
@@ -63,6 +66,8 @@ const SOLE_USERS: &[(&str, &[&str])] = &[
     ("toml", &["config"]),
     ("ureq", &["sms"]),
     ("argh", &["command"]),
+    ("scrypt", &["age"]),
+    ("tar", &["backup"]),
     ("getrandom", &["node"]),
 ];
 

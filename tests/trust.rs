@@ -585,3 +585,32 @@ fn output(mut command: Command, package: &str) -> String {
     assert!(done.status.success(), "{command:?}: {}", String::from_utf8_lossy(&done.stderr));
     String::from_utf8(done.stdout).unwrap()
 }
+
+#[test]
+fn a_node_restored_from_its_backup_is_who_it_was_and_trusts_whom_it_trusted() {
+    let mut node = node();
+    let home = Home::new(HOME, 1);
+    let anna = home.user(0, "+393351230001", Connect::to(&node));
+    add(&node, &home, 1);
+    assert!(run(&node, &["card", "--make"], "").status.success());
+    anna.online().close();
+    let passphrase = node.config_path().with_file_name("passphrase");
+    fs::write(&passphrase, secret("four words of nonsense")).unwrap();
+    let file = node.config_path().with_file_name("node.age");
+    let (passphrase, file) = (passphrase.to_str().unwrap(), file.to_str().unwrap());
+    let output = node.cli(&["backup", "--to", file, "--passphrase-file", passphrase]);
+    assert!(output.status.success(), "{output:?}");
+    let before = (trust(&node, &["card"]), node.cli(&["key", "export"]).stdout);
+
+    node.sigterm();
+    fs::rename(node.data_dir(), node.config_path().with_file_name("lost")).unwrap();
+    let output = node.cli(&["restore", file, "--passphrase-file", passphrase]);
+    assert!(output.status.success(), "{output:?}");
+    let verified = node.cli(&["verify-data"]);
+    assert_eq!(verified.status.code(), Some(0), "{verified:?}");
+    node.start_again();
+    assert_eq!((trust(&node, &["card"]), node.cli(&["key", "export"]).stdout), before);
+    assert_eq!(facts(&node, HOME)["state"], "TRUSTED");
+    let again = Person { how: Connect::to(&node), ..anna };
+    login(&again).expect("the visitor comes again").close();
+}

@@ -1,13 +1,13 @@
 //! `account`.
 
-use std::io::{BufRead, IsTerminal, Read};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::FromArgs;
 use kontalk_node::node::control::{AccountFacts, Asked, Reply, Request, Secret};
 
-use super::{REFUSED, ask_node, complain, data_dir, out};
+use super::secret::secret;
+use super::{REFUSED, ask_node, data_dir, out};
 
 /// Make, list, show and remove accounts. Asks the running node; if none runs, works on its data.
 #[derive(FromArgs)]
@@ -130,11 +130,11 @@ struct Remove {
 pub(super) fn run(arguments: Account) -> ExitCode {
     let outcome = match arguments.command {
         AccountCommand::Add(add) => change(add.data, add.config, || {
-            let password = password(add.password_file.as_deref())?;
+            let password = secret("Password: ", add.password_file.as_deref()).map(Secret::new)?;
             Ok((Request::AccountAdd { address: add.address.clone(), password }, format!("{} is there", add.address)))
         }),
         AccountCommand::SetPassword(set) => change(set.data, set.config, || {
-            let password = password(set.password_file.as_deref())?;
+            let password = secret("Password: ", set.password_file.as_deref()).map(Secret::new)?;
             let request = Request::AccountSetPassword { address: set.address.clone(), password };
             Ok((request, format!("{} has a new password", set.address)))
         }),
@@ -209,39 +209,4 @@ fn long(account: &AccountFacts) -> String {
         account.last_logout.as_deref().unwrap_or("never"),
         account.home.as_deref().unwrap_or("here")
     )
-}
-
-/// Passwords never come as arguments, which everybody on the machine can see.
-fn password(file: Option<&Path>) -> Result<Secret, ExitCode> {
-    let text = match file {
-        Some(path) if path != Path::new("-") => std::fs::read_to_string(path),
-        None if std::io::stdin().is_terminal() => ask_terminal(),
-        _ => {
-            let mut text = String::new();
-            std::io::stdin().lock().take(64 * 1024).read_to_string(&mut text).map(|_| text)
-        }
-    };
-    match text {
-        Ok(text) => Ok(Secret::new(text.lines().next().unwrap_or_default().to_owned())),
-        Err(error) => {
-            complain(&format!("the password cannot be read: {error} (remedy: --password-file FILE, or - and a pipe)"));
-            Err(ExitCode::from(REFUSED))
-        }
-    }
-}
-
-/// What is typed is not shown.
-fn ask_terminal() -> std::io::Result<String> {
-    use rustix::termios::{LocalModes, OptionalActions, tcgetattr, tcsetattr};
-    let stdin = std::io::stdin();
-    let before = tcgetattr(&stdin)?;
-    let mut silent = before.clone();
-    silent.local_modes.remove(LocalModes::ECHO);
-    eprint!("Password: ");
-    tcsetattr(&stdin, OptionalActions::Flush, &silent)?;
-    let mut line = String::new();
-    let read = stdin.lock().read_line(&mut line);
-    tcsetattr(&stdin, OptionalActions::Flush, &before)?;
-    eprintln!();
-    read.map(|_| line)
 }

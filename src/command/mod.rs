@@ -1,12 +1,17 @@
 //! The subcommands, a file each. Exit codes: 0 done, 1 refused or failed, 2 not understood, 69 no node runs, 78 configuration.
 
 mod account;
+mod backup;
 mod key;
 mod modem;
+mod portable;
+mod progress;
+mod secret;
 mod serve;
 mod sms;
 mod status;
 mod trust;
+mod verify;
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -46,6 +51,11 @@ enum Subcommand {
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
+    Backup(backup::Backup),
+    Restore(backup::Restore),
+    VerifyData(verify::VerifyData),
+    Export(portable::Export),
+    Import(portable::Import),
     Trust(trust::Trust),
     Modem(modem::Modem),
     Sms(sms::Sms),
@@ -85,6 +95,11 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
+        Some(Subcommand::Backup(backup)) => backup::back_up(&backup),
+        Some(Subcommand::Restore(restore)) => backup::restore(&restore),
+        Some(Subcommand::VerifyData(verify)) => verify::run(&verify),
+        Some(Subcommand::Export(export)) => portable::export(&export),
+        Some(Subcommand::Import(import)) => portable::import(&import),
         Some(Subcommand::Trust(trust)) => trust::run(trust),
         Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Sms(sms)) => sms::run(sms),

@@ -202,6 +202,8 @@ pub const ARCHIVE_QUERY_IDS_MAX: usize = 100;
 /// Bytes of unacknowledged stanzas that a session may take along into the node's next life.
 pub const KEPT_SESSION_BYTES_MAX: usize = 512 * 1024;
 
+/// Bytes of one element of a document that an operator imports (XEP-0227): an item, a message, a vCard with its picture.
+pub const DOCUMENT_ELEMENT_BYTES_MAX: usize = 4 * 1024 * 1024;
 /// Connections of the HTTP listener: 128 × at most 256 KiB (TLS, hyper's buffers, one chunk of a file) = 32 MiB, when all of them
 /// carry files at once.
 pub const WEB_CONNECTIONS_MAX: usize = 128;

@@ -243,11 +243,11 @@ pub(super) fn lasting_secret(store: &Store, name: &str) -> [u8; 32] {
 
 /// SCRAM keys as the store keeps them.
 pub(super) fn encode(keys: &ScramKeys) -> Option<Credentials> {
-    postcard::to_allocvec(keys).ok().map(Credentials::new)
+    keys.to_bytes().map(Credentials::new)
 }
 
 fn decode(credentials: &Credentials) -> Option<ScramKeys> {
-    postcard::from_bytes(credentials.as_bytes()).ok()
+    ScramKeys::from_bytes(credentials.as_bytes())
 }
 
 pub(super) fn refused() -> SaslFailure {

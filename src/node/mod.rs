@@ -271,6 +271,8 @@ async fn serve(
             begun,
             trust: trust.clone(),
             modem,
+            data_dir: config.data_dir.clone(),
+            backup: smol::lock::Semaphore::new(1),
         },
     );
     let hub = executor.spawn(hub.run());

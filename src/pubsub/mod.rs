@@ -29,8 +29,8 @@ pub use avatar::{
 pub use config::{AccessModel, Config, SendLast};
 pub use refusal::Refusal;
 pub use reply::{
-    Audience, affiliations, configuration, configuration_event, default_configuration, delete_event, disco_info,
-    disco_items, item_event, items, notification, published, purge_event, retract_event,
+    Audience, affiliations, configuration, configuration_event, configure, default_configuration, delete_event,
+    disco_info, disco_items, item_event, items, notification, published, purge_event, retract_event,
 };
 pub use request::{Options, Publish, Request};
 
@@ -38,7 +38,9 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use crate::limits;
 use crate::stanza::Timestamp;
+use crate::xml::{Element, ns};
 
 /// A node: what it is called is the key it is kept under.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -83,6 +85,18 @@ impl std::fmt::Debug for Item {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Item").field("id", &self.id).field("published", &self.published).finish_non_exhaustive()
     }
+}
+
+/// What an element of private XML is kept under: its name and its namespace, which must be its own (XEP-0049 §4). A name holds no
+/// space.
+///
+/// Errors: [`Refusal::BadRequest`], [`Refusal::NameTooLong`].
+pub fn private_id(content: &Element) -> Result<String, Refusal> {
+    if matches!(content.namespace(), "" | ns::CLIENT | ns::PRIVATE) {
+        return Err(Refusal::BadRequest);
+    }
+    let id = format!("{} {}", content.name(), content.namespace());
+    if id.len() > limits::PEP_NAME_BYTES_MAX { Err(Refusal::NameTooLong) } else { Ok(id) }
 }
 
 /// What a publication makes of the node: the node as it will be.

@@ -47,6 +47,13 @@ pub fn configuration(node: &str, config: &Config) -> Element {
     owner().with_child(configure)
 }
 
+/// A node's configuration as a form filled in, in the element that would set it. XEP-0060 §8.2.4.
+pub fn configure(node: &str, config: &Config) -> Element {
+    let mut filled = form("submit", config);
+    filled.each_child(|field| field.retain_children(|child| child.name() == "value"));
+    Element::new("configure", ns::PUBSUB_OWNER).with("node", node).with_child(filled)
+}
+
 /// The configuration that nodes begin with. XEP-0060 §8.3.2.
 pub fn default_configuration() -> Element {
     owner().with_child(Element::new("default", ns::PUBSUB_OWNER).with_child(form("form", &Config::default())))

@@ -5,7 +5,7 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroize;
 
-use super::changes::Changes;
+use super::changes::{self, Changes};
 use super::offline::Queues;
 use super::record::{decode_or_set_aside, encode, parts, whole};
 use super::schema::{Trees, account_prefix, address, contact_key, ring_key, split_key};
@@ -182,7 +182,7 @@ impl Store {
             }
             for tree in [&trees.archive_preferences, &trees.inactive] {
                 if tree.contains_key(address.as_str())? {
-                    tree.remove(address.as_str())?;
+                    changes::remove(tree, address.as_str())?;
                 }
             }
             shared.commits.wrote_lazily();
@@ -299,7 +299,7 @@ impl Store {
     /// The contact was told.
     pub fn farewell_said(&self, account: &BareJid, contact: &BareJid) -> Result<(), StoreError> {
         self.write(|shared, _| {
-            if shared.trees.farewells.remove(contact_key(account, contact.as_str()))?.is_some() {
+            if changes::remove(&shared.trees.farewells, contact_key(account, contact.as_str()))? {
                 shared.commits.wrote_lazily();
             }
             Ok(())
@@ -310,7 +310,7 @@ impl Store {
         self.write(|shared, _| {
             let mut record = account(&shared.trees, address)?.ok_or(StoreError::NoAccount)?;
             change(&mut record);
-            shared.trees.accounts.insert(address.as_str(), encode(&record)?)?;
+            changes::put(&shared.trees.accounts, address.as_str(), encode(&record)?)?;
             Ok(())
         })?;
         Ok(&self.shared)

@@ -12,8 +12,10 @@ use std::collections::HashMap;
 
 use serde::{Deserialize, Serialize};
 
-use super::changes::Changes;
-use super::record::{decode_or_set_aside, encode, encode_packed, parts, set_aside, unpacked, whole};
+use super::changes::{self, Changes};
+use super::record::{
+    decode, decode_or_set_aside, decode_packed, encode, encode_packed, parts, set_aside, unpacked, whole,
+};
 use super::schema::{Trees, account_prefix, chunk_key, split_chunk_key, split_key};
 use super::{Shared, Store, StoreError};
 use crate::archive::{ArchiveId, Archived, DefaultPreference, Filter, Preferences};
@@ -255,7 +257,7 @@ impl Store {
         let list = |jids: &std::collections::BTreeSet<Jid>| jids.iter().map(Jid::to_string).collect();
         let record = encode(&Choice { default, always: list(&chosen.always), never: list(&chosen.never) })?;
         self.write(|shared, _| {
-            shared.trees.archive_preferences.insert(account.as_str(), record)?;
+            changes::put(&shared.trees.archive_preferences, account.as_str(), record)?;
             Ok(shared.commits.wrote())
         })
     }
@@ -375,6 +377,16 @@ fn for_each_chunk(
         }
     }
     Ok(())
+}
+
+/// Is it a chunk of archived messages?
+pub(super) fn is_chunk(whole: &[u8]) -> bool {
+    decode_packed::<Vec<Entry<String>>>(whole, CHUNK_BYTES_MAX).is_some()
+}
+
+/// Is it what a user chose?
+pub(super) fn is_choice(value: &[u8]) -> bool {
+    decode::<Choice>(value).is_some()
 }
 
 /// Keys of an account's oldest chunks, about so many, never a part of a chunk.

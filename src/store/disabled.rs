@@ -1,5 +1,6 @@
 //! Accounts that an administrator has shut: nobody logs in, messages wait. A change of owner does not open them.
 
+use super::changes;
 use super::record::{decode_or_set_aside, encode};
 use super::schema::address;
 use super::{Store, StoreError};
@@ -18,9 +19,9 @@ impl Store {
                 return Err(StoreError::NoAccount);
             }
             match since {
-                Some(since) => trees.disabled.insert(account.as_str(), encode(&since)?)?,
-                None => trees.disabled.remove(account.as_str())?,
-            };
+                Some(since) => changes::put(&trees.disabled, account.as_str(), encode(&since)?)?,
+                None => _ = changes::remove(&trees.disabled, account.as_str())?,
+            }
             Ok(shared.commits.wrote())
         })
     }

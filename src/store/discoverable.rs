@@ -1,6 +1,6 @@
 //! Accounts whose owner does not want to be found by telephone number.
 
-use super::{Store, StoreError};
+use super::{Store, StoreError, changes};
 use crate::jid::BareJid;
 use crate::router::Ticket;
 
@@ -15,9 +15,9 @@ impl Store {
                 return Err(StoreError::NoAccount);
             }
             match discoverable {
-                true => trees.undiscoverable.remove(account.as_str())?,
-                false => trees.undiscoverable.insert(account.as_str(), &[])?,
-            };
+                true => _ = changes::remove(&trees.undiscoverable, account.as_str())?,
+                false => changes::put(&trees.undiscoverable, account.as_str(), &[])?,
+            }
             Ok(shared.commits.wrote())
         })
     }

@@ -1,6 +1,6 @@
 //! Counters of codes that went out (`dispatch`), under keyed hashes: what bounds the cost also after a restart.
 
-use super::changes::Changes;
+use super::changes::{self, Changes};
 use super::record::{decode_or_set_aside, encode};
 use super::{Store, StoreError};
 use crate::dispatch::{CounterKey, Kept};
@@ -17,7 +17,7 @@ impl Store {
                 match CounterKey::from_bytes(&key) {
                     Some(key) => kept.push((key, counter)),
                     // Of a kind that this program does not know; it counts nothing here.
-                    None => drop(trees.dispatch.remove(&key)?),
+                    None => drop(changes::remove(&trees.dispatch, &key)?),
                 }
             }
             Ok(kept)

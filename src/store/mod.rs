@@ -25,6 +25,7 @@ mod discoverable;
 mod dispatch;
 mod error;
 mod expiry;
+mod load;
 mod offline;
 mod open;
 mod outgoing;
@@ -34,16 +35,21 @@ mod record;
 mod roster;
 mod schema;
 mod session;
+mod snapshot;
 mod token;
 mod trust;
+mod verify;
 
 #[cfg(test)]
 mod tests;
 
 pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
 pub use error::{OpenError, StoreError};
-pub use pubsub::{PepChange, SHELF};
+pub use load::{Loader, schema_version};
+pub use pubsub::{PRIVATE_SHELF, PepChange, SHELF, VCARD_ITEM, VCARD_SHELF, private_shelf};
+pub use snapshot::{CopyFault, Record};
 pub use trust::{Peer, PeerChange, PinnedCard, Visit};
+pub use verify::{TreeFigures, Verified};
 
 use std::fmt;
 use std::fs::File;
@@ -155,7 +161,7 @@ impl Store {
             if let Some(secret) = found.and_then(|value| <[u8; 32]>::try_from(value.as_ref()).ok()) {
                 return Ok(secret);
             }
-            shared.trees.node.insert(key, fresh)?;
+            changes::put(&shared.trees.node, key, fresh.as_slice())?;
             shared.commits.wrote_lazily();
             Ok(*fresh)
         })

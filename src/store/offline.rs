@@ -467,6 +467,11 @@ fn write_chunk(
     Ok(count)
 }
 
+/// Is it a chunk of messages?
+pub(super) fn is_chunk(whole: &[u8]) -> bool {
+    decode_packed::<Vec<Message<String>>>(whole, CHUNK_BYTES_MAX).is_some()
+}
+
 /// How many messages and bytes wait in all; reads them all.
 pub(super) fn totals(trees: &Trees) -> Result<(u64, u64), StoreError> {
     let (mut messages, mut bytes) = (0, 0);

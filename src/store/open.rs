@@ -29,6 +29,24 @@ pub(super) fn open(dir: &Path, lock_patience: Duration) -> Result<Opened, OpenEr
     Ok(Opened { db, trees, data_file })
 }
 
+/// Makes an empty database in `dir`, without a schema version yet.
+pub(super) fn create(dir: &Path) -> Result<sled::Db, OpenError> {
+    if dir.exists() {
+        return Err(OpenError::Io { path: dir.to_owned(), error: "it is there already".into() });
+    }
+    DirBuilder::new().recursive(true).mode(0o700).create(dir).map_err(|error| io_error(dir, &error))?;
+    open_database(dir, Duration::ZERO)
+}
+
+/// Syncs what sled does not: its data, its configuration, the directory.
+pub(super) fn sync(dir: &Path) -> Result<(), OpenError> {
+    for path in [dir.join("conf"), dir.join("db"), dir.to_owned(), parent(dir)] {
+        let synced = File::open(&path).and_then(|file| file.sync_all());
+        synced.map_err(|error| io_error(&path, &error))?;
+    }
+    Ok(())
+}
+
 /// Opens, and if that fails for damage once more without sled's snapshots, which only shorten the reading of the log: first
 /// without one that was being made when the process died, then without any.
 fn open_or_mend(dir: &Path, lock_patience: Duration) -> Result<sled::Db, OpenError> {
@@ -119,10 +137,7 @@ fn check_schema(dir: &Path, db: &sled::Db, trees: &Trees, data_file: &File) -> R
         None if !trees.accounts.is_empty() => Err(damaged("its schema version is missing")),
         None => {
             // sled syncs neither its configuration nor the directory. The stamp comes last: a database that has it has all.
-            for path in [dir.join("conf"), dir.join("db"), dir.to_owned(), parent(dir)] {
-                let synced = File::open(&path).and_then(|file| file.sync_all());
-                synced.map_err(|error| io_error(&path, &error))?;
-            }
+            sync(dir)?;
             guarded(dir, || trees.node.insert(SCHEMA_KEY, &VERSION.to_be_bytes()).and_then(|_| db.flush()))?;
             data_file.sync_all().map_err(|error| io_error(dir, &error))
         }

@@ -91,6 +91,11 @@ impl Store {
     }
 }
 
+/// Is it a stanza on its way, as it lies in the tree?
+pub(super) fn is_record(whole: &[u8]) -> bool {
+    decode_packed::<Record>(whole, TEXT_BYTES_MAX + 4096).is_some()
+}
+
 fn read(id: OutgoingId, values: &[&sled::IVec]) -> Option<Outgoing> {
     let record: Record = decode_packed(&whole(values)?, TEXT_BYTES_MAX + 4096)?;
     let pair = Pair { own: record.own.parse().ok()?, peer: record.peer.parse().ok()? };

@@ -34,6 +34,20 @@ pub enum PepChange<'a> {
 /// Begins the names of what is no node.
 pub const SHELF: char = '\u{1}';
 
+/// Where the vCard lies, without its picture.
+pub const VCARD_SHELF: &str = "\u{1}vcard";
+/// Its one item.
+pub const VCARD_ITEM: &str = "vcard";
+/// Where private XML lies, an item for each element ([`crate::pubsub::private_id`]).
+pub const PRIVATE_SHELF: &str = "\u{1}private";
+
+/// What [`PRIVATE_SHELF`] is like.
+pub fn private_shelf() -> Node {
+    let config =
+        crate::pubsub::Config { max_items: limits::PEP_ITEMS_PER_NODE_MAX, ..crate::pubsub::Config::default() };
+    Node { config, ..Node::default() }
+}
+
 /// A node as it is kept.
 #[derive(Debug, Default, Serialize, Deserialize)]
 struct Record {
@@ -313,6 +327,16 @@ impl Writing<'_> {
         self.usage.bytes = self.usage.bytes.saturating_sub(cost(bytes.saturating_sub(4)));
         Ok(())
     }
+}
+
+/// Is it what is kept of a node?
+pub(super) fn is_record(value: &[u8]) -> bool {
+    decode::<Record>(value).is_some()
+}
+
+/// Is it what an account uses of its share?
+pub(super) fn is_usage(value: &[u8]) -> bool {
+    decode::<Usage>(value).is_some()
 }
 
 /// An item of a few bytes takes more than these.

@@ -5,7 +5,7 @@ use std::collections::HashSet;
 use serde::{Deserialize, Serialize};
 
 use super::changes::Changes;
-use super::record::{decode_or_set_aside, encode};
+use super::record::{decode, decode_or_set_aside, encode};
 use super::schema::{Trees, account_prefix, address, push_key, split_key};
 use super::{Store, StoreError};
 use crate::jid::{BareJid, Jid};
@@ -18,6 +18,11 @@ use crate::router::Ticket;
 struct Record {
     resource: String,
     options: Option<String>,
+}
+
+/// Is it what is kept of a registration?
+pub(super) fn is_record(value: &[u8]) -> bool {
+    decode::<Record>(value).is_some()
 }
 
 impl Store {

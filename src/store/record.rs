@@ -3,8 +3,8 @@
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 
-use super::StoreError;
 use super::schema::Trees;
+use super::{StoreError, changes};
 
 /// A record in today's layout.
 pub(super) fn encode<T: Serialize>(record: &T) -> Result<Vec<u8>, StoreError> {
@@ -67,8 +67,8 @@ pub(super) fn set_aside(trees: &Trees, tree: &sled::Tree, key: &[u8], value: &[u
     place.push(0);
     place.extend_from_slice(key);
     // The copy first: a power cut in between leaves the record twice, never not at all.
-    trees.damaged.insert(place, value)?;
-    tree.remove(key)?;
+    changes::put(&trees.damaged, place, value)?;
+    changes::remove(tree, key)?;
     log::error!(
         "store: a record of tree {} could not be read and was set aside (remedy: check the disk; restore the latest backup if users \
          miss something)",

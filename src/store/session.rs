@@ -3,6 +3,7 @@
 //! They are written when the node stops and taken out when it starts, all at once: what is true of a session then is not true any
 //! more a moment later.
 
+use super::changes;
 use super::record::{decode_packed, encode_packed, parts, set_aside, whole};
 use super::schema::{address, session_key, split_key};
 use super::{Store, StoreError};
@@ -47,7 +48,7 @@ impl Store {
             let ticket = match tree.is_empty() {
                 true => None,
                 false => {
-                    tree.clear()?;
+                    changes::clear(tree)?;
                     Some(shared.commits.wrote())
                 }
             };
@@ -62,17 +63,22 @@ impl Store {
     pub(super) fn write_sessions(&self, sessions: &[KeptSession]) -> Result<(), StoreError> {
         self.write(|shared, _| {
             let tree = &shared.trees.sessions;
-            tree.clear()?;
+            changes::clear(tree)?;
             for session in sessions {
                 let (account, resource) = (session.jid.bare(), session.jid.resource());
                 for (part, value) in (0..).zip(parts(&encode_packed(&session.state)?)) {
-                    tree.insert(session_key(account, resource, part), value)?;
+                    changes::put(tree, session_key(account, resource, part), value)?;
                 }
             }
             shared.commits.wrote();
             Ok(())
         })
     }
+}
+
+/// Is it a session?
+pub(super) fn is_session(whole: &[u8]) -> bool {
+    decode_packed::<crate::router::KeptState>(whole, STATE_BYTES_MAX).is_some()
 }
 
 fn jid_of(key: &[u8]) -> Option<FullJid> {

@@ -3,7 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::account::{self, forget_belongings, put_ring, renew_roster};
-use super::changes::Changes;
+use super::changes::{self, Changes};
 use super::record::{decode_or_set_aside, encode};
 use super::schema::{Trees, address, node_key, node_prefix, split_key, visit_key};
 use super::{Account, Fingerprint, Store, StoreError};
@@ -176,7 +176,7 @@ impl Store {
             return Ok(());
         }
         self.write(|shared, _| {
-            shared.trees.meta.insert(CLOCK_FLOOR, &now.millis.to_be_bytes())?;
+            changes::put(&shared.trees.meta, CLOCK_FLOOR, now.millis.to_be_bytes().as_slice())?;
             shared.commits.wrote_lazily();
             Ok(())
         })
@@ -185,7 +185,7 @@ impl Store {
     /// The clock is right, says the operator, though it was later once.
     pub fn set_clock_floor(&self, now: Timestamp) -> Result<Ticket, StoreError> {
         self.write(|shared, _| {
-            shared.trees.meta.insert(CLOCK_FLOOR, &now.millis.to_be_bytes())?;
+            changes::put(&shared.trees.meta, CLOCK_FLOOR, now.millis.to_be_bytes().as_slice())?;
             Ok(shared.commits.wrote())
         })
     }
@@ -250,7 +250,7 @@ impl Store {
             let same_home = before.as_ref().is_some_and(|visit| visit.home == record.home);
             let same_key = old.as_ref().is_some_and(|old| old.fingerprint == Some(key));
             if same_home && same_key && stored.as_deref() == Some(ring) {
-                trees.visitors.insert(place.as_str(), encode(&record)?)?;
+                changes::put(&trees.visitors, place.as_str(), encode(&record)?)?;
                 shared.commits.wrote_lazily();
                 return Ok(shared.commits.last_written());
             }

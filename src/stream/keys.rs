@@ -85,14 +85,8 @@ impl ScramKeys {
     pub fn derive(password: &str, salt: Vec<u8>, iterations: u32) -> Result<ScramKeys, PasswordError> {
         let password = prepare(password)?;
         let iterations = iterations.max(1);
-        let mut salted1 = Zeroizing::new([0; 20]);
-        pbkdf2_hmac::<Sha1>(password.as_bytes(), &salt, iterations, salted1.as_mut_slice());
+        let sha1 = keys_sha1(&password, &salt, iterations);
         let salted256 = salted_sha256(&password, &salt, iterations);
-        let sha1 = Keys::of(
-            salted1.as_slice(),
-            |key, text| hmac_sha1(key, &[text]).to_vec(),
-            |key| Sha1::digest(key).to_vec(),
-        );
         let sha256 = keys_sha256(salted256.as_slice());
         Ok(ScramKeys { salt, iterations, sha1, sha256, disabled: false })
     }
@@ -100,8 +94,23 @@ impl ScramKeys {
     /// Is this the password? Takes as long as [`ScramKeys::derive`], whatever the answer.
     pub fn verify_password(&self, password: &str) -> bool {
         let Ok(password) = prepare(password) else { return false };
+        if self.sha256.stored_key.is_empty() {
+            // Brought along from a server that had no others.
+            let sha1 = keys_sha1(&password, &self.salt, self.iterations.max(1));
+            return bool::from(sha1.stored_key.ct_eq(&self.sha1.stored_key));
+        }
         let salted = salted_sha256(&password, &self.salt, self.iterations.max(1));
         bool::from(keys_sha256(salted.as_slice()).stored_key.ct_eq(&self.sha256.stored_key))
+    }
+
+    /// As they are kept.
+    pub fn to_bytes(&self) -> Option<Vec<u8>> {
+        postcard::to_allocvec(self).ok()
+    }
+
+    /// As they were kept.
+    pub fn from_bytes(bytes: &[u8]) -> Option<ScramKeys> {
+        postcard::from_bytes(bytes).ok()
     }
 
     /// Keys that no password fits, the same at each call, for an account that does not exist or has no password: a stranger
@@ -193,6 +202,13 @@ fn salted_sha256(password: &str, salt: &[u8], iterations: u32) -> Zeroizing<[u8;
     salted
 }
 
+fn keys_sha1(password: &str, salt: &[u8], iterations: u32) -> Keys {
+    let mut salted = Zeroizing::new([0; 20]);
+    pbkdf2_hmac::<Sha1>(password.as_bytes(), salt, iterations, salted.as_mut_slice());
+    let hash = |key: &[u8]| Sha1::digest(key).to_vec();
+    Keys::of(salted.as_slice(), |key, text| hmac_sha1(key, &[text]).to_vec(), hash)
+}
+
 fn keys_sha256(salted: &[u8]) -> Keys {
     Keys::of(salted, |key, text| hmac_sha256(key, &[text]).to_vec(), |key| Sha256::digest(key).to_vec())
 }
@@ -229,6 +245,19 @@ mod tests {
         }
         let stored = postcard::to_allocvec(&keys).unwrap();
         assert!(postcard::from_bytes::<ScramKeys>(&stored).unwrap() == keys);
+    }
+
+    #[test]
+    fn keys_of_one_hash_alone_verify_the_password_and_no_other() {
+        let whole = ScramKeys::derive("pencil", vec![1; SALT_BYTES], 10).unwrap();
+        let none = Keys { stored_key: Vec::new(), server_key: Vec::new() };
+        let old = ScramKeys { sha256: none.clone(), ..whole.clone() };
+        let new = ScramKeys { sha1: none.clone(), ..whole.clone() };
+        let neither = ScramKeys { sha1: none.clone(), sha256: none, ..whole };
+        for keys in [old, new] {
+            assert!(keys.verify_password("pencil") && !keys.verify_password("pen") && !keys.verify_password(""));
+        }
+        assert!(!neither.verify_password("pencil") && !neither.verify_password(""));
     }
 
     #[test]

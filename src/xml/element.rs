@@ -161,6 +161,15 @@ impl Element {
         });
     }
 
+    /// Changes every child element.
+    pub fn each_child(&mut self, mut change: impl FnMut(&mut Element)) {
+        for node in &mut self.nodes {
+            if let Node::Element(element) = node {
+                change(element);
+            }
+        }
+    }
+
     /// Moves this element and all that is in it from one namespace to another: stanzas of other kinds of streams are handled as
     /// clients' are. RFC 6120 §4.8.3.
     pub fn move_namespace(&mut self, from: &str, to: &'static str) {

@@ -6,12 +6,14 @@
 //! predefined ones are refused as restricted XML (RFC 6120 §11.1). Only this room knows quick-xml.
 
 mod chars;
+mod document;
 mod element;
 mod framer;
 pub mod ns;
 mod parse;
 mod write;
 
+pub use document::{Document, DocumentError, Step};
 pub use element::{Attribute, Element, Node};
 pub use framer::{Frame, Framer, FramerLimits};
 pub use parse::{Prefixes, StreamHeader, parse_document};

@@ -134,6 +134,20 @@ pub const SASL_CHANNEL_BINDING: &str = "urn:xmpp:sasl-cb:0";
 pub const FAST: &str = "urn:xmpp:fast:0";
 /// XEP-0027: signed announcements use it.
 pub const SIGNED: &str = "jabber:x:signed";
+/// XEP-0227: files for the way from one server to another.
+pub const PIE: &str = "urn:xmpp:pie:0";
+/// XEP-0227, before it was a draft standard.
+pub const PIE_OLD: &str = "http://www.xmpp.org/extensions/xep-0227.html#ns";
+/// XEP-0227: what is kept of a password.
+pub const PIE_SCRAM: &str = "urn:xmpp:pie:0#scram";
+/// XEP-0227: archived messages.
+pub const PIE_MAM: &str = "urn:xmpp:pie:0#mam";
+/// XML Inclusions, as XEP-0227 uses them.
+pub const XINCLUDE: &str = "http://www.w3.org/2001/XInclude";
+/// XEP-0016: privacy lists, which XEP-0227 has for the blocked.
+pub const PRIVACY: &str = "jabber:iq:privacy";
+/// Our own, in files of XEP-0227: what a Kontalk account is besides.
+pub const KONTALK_ACCOUNT: &str = "urn:kontalk:account:0";
 /// Kontalk: FORM_TYPE of the code step.
 pub const KONTALK_REGISTER_CODE: &str = "http://kontalk.org/protocol/register#code";
 /// Kontalk: roster match and its marker feature.

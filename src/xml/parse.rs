@@ -123,7 +123,7 @@ fn reader(text: &str) -> Result<Reader<&[u8]>, XmlError> {
     Ok(reader)
 }
 
-fn push_characters(element: &mut Element, event: &Event<'_>) -> Result<(), XmlError> {
+pub(super) fn push_characters(element: &mut Element, event: &Event<'_>) -> Result<(), XmlError> {
     match event {
         Event::Text(text) => element.push_text(&text.xml10_content()),
         Event::CData(data) => element.push_text(&data.xml10_content()),
@@ -150,13 +150,13 @@ fn push_characters(element: &mut Element, event: &Event<'_>) -> Result<(), XmlEr
 }
 
 /// Namespace declarations in force, innermost last.
-struct Scope<'a> {
+pub(super) struct Scope<'a> {
     outer: &'a [(String, Cow<'static, str>)],
     bindings: Vec<(String, Cow<'static, str>)>,
 }
 
 impl<'a> Scope<'a> {
-    fn new(outer: &'a [(String, Cow<'static, str>)]) -> Scope<'a> {
+    pub(super) fn new(outer: &'a [(String, Cow<'static, str>)]) -> Scope<'a> {
         Scope { outer, bindings: Vec::new() }
     }
 
@@ -172,8 +172,18 @@ impl<'a> Scope<'a> {
         }
     }
 
+    /// How many declarations there are.
+    pub(super) fn declared(&self) -> usize {
+        self.bindings.len()
+    }
+
+    /// An element ended, outside of which there were so many.
+    pub(super) fn forget(&mut self, declared: usize) {
+        self.bindings.truncate(declared);
+    }
+
     /// Reads an opening tag: takes up its declarations, resolves its names.
-    fn open(&mut self, start: &BytesStart<'_>) -> Result<Element, XmlError> {
+    pub(super) fn open(&mut self, start: &BytesStart<'_>) -> Result<Element, XmlError> {
         let mut plain: Vec<(String, String)> = Vec::new();
         let own_from = self.bindings.len();
         let mut attributes = start.attributes();

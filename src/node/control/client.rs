@@ -37,7 +37,7 @@ pub fn ask(data_dir: &Path, request: Request) -> Result<Asked, ControlFault> {
 }
 
 /// No socket, or one that a node left behind when it was killed.
-fn is_absent(error: &io::Error) -> bool {
+pub(super) fn is_absent(error: &io::Error) -> bool {
     matches!(error.kind(), io::ErrorKind::NotFound | io::ErrorKind::ConnectionRefused)
 }
 
@@ -70,6 +70,7 @@ fn needs_node(request: &Request) -> bool {
     matches!(
         request,
         Request::Status
+            | Request::Backup
             | Request::ModemStatus
             | Request::ModemUssd { .. }
             | Request::SmsStatus
@@ -90,7 +91,8 @@ fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, Acc
         | Request::ModemStatus
         | Request::ModemUssd { .. }
         | Request::SmsStatus
-        | Request::SmsTest { .. } => return Ok(Reply::Done),
+        | Request::SmsTest { .. }
+        | Request::Backup => return Ok(Reply::Done),
         Request::AccountList => return accounts::list(store).map(|accounts| Reply::Accounts { accounts }),
         Request::AccountShow { address } => {
             return accounts::show(store, &read(&address)?).map(|a| Reply::Accounts { accounts: vec![a] });
@@ -131,8 +133,8 @@ fn trust(data_dir: &Path, store: &Store, request: TrustRequest, now: Timestamp) 
 }
 
 /// Whose data they are: the server key says it.
-fn domain_of(data_dir: &Path) -> Option<BareJid> {
+pub(super) fn domain_of(data_dir: &Path) -> Option<BareJid> {
     crate::node::read_server_key(data_dir).ok()?.domain()
 }
 
-const ANSWER_TIMEOUT: Duration = Duration::from_secs(160);
+pub(super) const ANSWER_TIMEOUT: Duration = Duration::from_secs(160);

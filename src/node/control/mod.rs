@@ -2,12 +2,17 @@
 //!
 //! The store has one owner, so commands ask the running node. Those about accounts also work without one: [`ask`] then opens
 //! the store itself for the moment. Limits: one request of [`REQUEST_BYTES_MAX`] a connection, [`CLIENTS_MAX`] at once.
+//!
+//! A backup is asked for likewise. Behind the answer comes its archive in pieces, each with its length before it (four bytes,
+//! big-endian), a piece of no length, and a last line that says whether it is whole ([`copy`]).
 
 mod client;
+mod copy;
 mod server;
 mod sms;
 
 pub use client::{Asked, ask};
+pub use copy::{BackedUp, StoreCopy, back_up, copy_of_store, domain, open_stopped};
 pub(super) use server::{Office, Server};
 pub use sms::{RouteStatus, SmsStatus, SmsTried};
 
@@ -20,6 +25,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use smol::Async;
+
+use crate::backup::{BackupFault, Summary};
 
 pub use super::accounts::AccountFacts;
 pub use super::trust::{NodeFacts, TrustReply, TrustRequest};
@@ -66,6 +73,8 @@ pub enum Request {
         /// By this way alone.
         route: Option<String>,
     },
+    /// Give all that the node is.
+    Backup,
     /// About other nodes.
     Trust {
         /// What.
@@ -141,6 +150,13 @@ pub enum Reply {
         /// The accounts that were asked for.
         accounts: Vec<AccountFacts>,
     },
+    /// The archive of a backup follows.
+    Archive,
+    /// It is whole.
+    BackedUp {
+        /// What it holds.
+        summary: Summary,
+    },
     /// About other nodes.
     Trust {
         /// What was asked for.
@@ -199,6 +215,10 @@ pub enum ControlFault {
     NotRunning(PathBuf),
     /// No node runs, and its data cannot be opened.
     Data(String),
+    /// The running node refused, and says why.
+    Refused(String),
+    /// A backup or a copy was not made.
+    Backup(BackupFault),
 }
 
 impl fmt::Display for ControlFault {
@@ -219,12 +239,19 @@ impl fmt::Display for ControlFault {
                 "no node runs on {} (remedy: start it with `kontalk-node`, or name its data directory with --data)",
                 path.display()
             ),
-            ControlFault::Data(reason) => f.write_str(reason),
+            ControlFault::Data(reason) | ControlFault::Refused(reason) => f.write_str(reason),
+            ControlFault::Backup(fault) => fault.fmt(f),
         }
     }
 }
 
 impl std::error::Error for ControlFault {}
+
+impl From<BackupFault> for ControlFault {
+    fn from(fault: BackupFault) -> ControlFault {
+        ControlFault::Backup(fault)
+    }
+}
 
 /// Opens the socket. The store's lock says that no other node uses the directory, so what lies there is a leftover.
 pub(super) fn listen(data_dir: &Path) -> Result<Async<UnixListener>, ControlFault> {

@@ -2,6 +2,7 @@
 
 use std::io;
 use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
@@ -10,7 +11,7 @@ use smol::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
 use smol::lock::Semaphore;
 use smol::{Async, Executor, Timer};
 
-use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, SmsStatus, Status, TrustRequest};
+use super::{CLIENTS_MAX, REQUEST_BYTES_MAX, Reply, Request, Secret, SmsStatus, Status, TrustRequest, copy};
 use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
 use crate::node::courier::Courier;
@@ -39,6 +40,9 @@ pub(in crate::node) struct Office {
     pub(in crate::node) begun: Instant,
     pub(in crate::node) trust: Option<Arc<Trust>>,
     pub(in crate::node) modem: Option<Modem>,
+    pub(in crate::node) data_dir: PathBuf,
+    /// One backup at a time.
+    pub(in crate::node) backup: Semaphore,
 }
 
 impl Server {
@@ -55,7 +59,7 @@ impl Server {
                 Ok((stream, _)) => {
                     let office = self.office.clone();
                     let talk = async move {
-                        if let Err(error) = office.talk(stream, executor).or(too_slow()).await {
+                        if let Err(error) = office.talk(&stream, executor).await {
                             log::debug!("a command was not answered: {error}");
                         }
                         drop(place);
@@ -71,17 +75,31 @@ impl Server {
     }
 }
 
-async fn too_slow() -> io::Result<()> {
+async fn too_slow<T>() -> io::Result<T> {
     Timer::after(COMMAND_TIMEOUT).await;
     Err(io::ErrorKind::TimedOut.into())
 }
 
 impl Office {
-    async fn talk(&self, stream: Async<UnixStream>, executor: &'static Executor<'static>) -> io::Result<()> {
+    async fn talk(&self, stream: &Async<UnixStream>, executor: &'static Executor<'static>) -> io::Result<()> {
         let mut line = String::new();
-        BufReader::new((&stream).take(REQUEST_BYTES_MAX)).read_line(&mut line).await?;
+        let mut reader = BufReader::new(stream.take(REQUEST_BYTES_MAX));
+        reader.read_line(&mut line).or(too_slow()).await?;
         let request: Result<Request, _> = serde_json::from_str(&line);
         zeroize::Zeroize::zeroize(&mut line);
+        // This alone takes its time.
+        if matches!(request, Ok(Request::Backup)) {
+            return self.back_up(stream).await;
+        }
+        self.reply_to(stream, request, executor).or(too_slow()).await
+    }
+
+    async fn reply_to(
+        &self,
+        stream: &Async<UnixStream>,
+        request: serde_json::Result<Request>,
+        executor: &'static Executor<'static>,
+    ) -> io::Result<()> {
         let reply = match request {
             Ok(Request::SmsTest { number, route }) => {
                 super::sms::test(executor, self.courier.clone(), number, route).await
@@ -91,12 +109,29 @@ impl Office {
                 reason: format!("the running node does not know this command: {error} (remedy: use its own version's)"),
             },
         };
-        let mut text = serde_json::to_string(&reply)?;
-        text.push('\n');
-        let written = (&stream).write_all(text.as_bytes()).await;
-        // It may hold the words for paper.
-        zeroize::Zeroize::zeroize(&mut text);
-        written
+        say(stream, &reply).await
+    }
+
+    async fn back_up(&self, stream: &Async<UnixStream>) -> io::Result<()> {
+        let Some(_place) = self.backup.try_acquire() else {
+            let reason = "a backup is being made already (remedy: wait until it is done)".to_owned();
+            return say(stream, &Reply::Refused { reason }).or(too_slow()).await;
+        };
+        say(stream, &Reply::Archive).or(too_slow()).await?;
+        let now = Timestamp::from_system(SystemTime::now());
+        let manifest = copy::manifest(&self.domain, self.key, now);
+        let outcome = copy::send(stream, self.store.clone(), self.data_dir.clone(), manifest).await?;
+        let reply = match outcome {
+            Ok(summary) => {
+                log::info!("a backup was made: {} records, {} files", summary.records, summary.files);
+                Reply::BackedUp { summary }
+            }
+            Err(fault) => {
+                log::warn!("a backup was not made: {fault}");
+                Reply::Refused { reason: fault.to_string() }
+            }
+        };
+        say(stream, &reply).or(too_slow()).await
     }
 
     async fn answer(&self, request: Request) -> Reply {
@@ -123,6 +158,7 @@ impl Office {
                 None => no_modem(),
             }),
             Request::ModemUssd { code } => Ok(self.ussd(&code).await),
+            Request::Backup => return Reply::Refused { reason: "a backup has an answer of its own".to_owned() },
         };
         outcome.unwrap_or_else(|fault| Reply::Refused { reason: fault.to_string() })
     }
@@ -207,6 +243,15 @@ impl Office {
             modem: self.modem.as_ref().map(|modem| Box::new(modem.status())),
         })
     }
+}
+
+async fn say(mut stream: &Async<UnixStream>, reply: &Reply) -> io::Result<()> {
+    let mut text = serde_json::to_string(reply)?;
+    text.push('\n');
+    let written = stream.write_all(text.as_bytes()).await;
+    // It may hold the words for paper.
+    zeroize::Zeroize::zeroize(&mut text);
+    written
 }
 
 fn no_modem() -> Reply {

@@ -6,12 +6,12 @@ use super::{Desk, Handled, Request};
 use crate::jid::{BareJid, Jid};
 use crate::limits;
 use crate::pubsub::{
-    AVATAR_DATA, AVATAR_METADATA, Config, Node, Photo, Refusal, current_avatar, item_event, no_avatar, photo_in_data,
-    with_photo, without_photo,
+    AVATAR_DATA, AVATAR_METADATA, Node, Photo, Refusal, current_avatar, item_event, no_avatar, photo_in_data,
+    private_id, with_photo, without_photo,
 };
 use crate::services::Addressee;
 use crate::stanza::{IqType, Kind, StanzaCondition, StanzaError};
-use crate::store::{PepChange, StoreError};
+use crate::store::{PRIVATE_SHELF, PepChange, StoreError, VCARD_ITEM, VCARD_SHELF, private_shelf};
 use crate::xml::{Element, ns, parse_document};
 
 /// The service for `vcard-temp`.
@@ -115,8 +115,7 @@ fn get_private(desk: &Desk, account: &BareJid, query: &Element) -> Result<Elemen
 fn set_private(desk: &mut Desk, account: &BareJid, request: &Request<'_>, query: &Element) -> Result<Handled, Refusal> {
     let content = only_child(query)?;
     let stored = item(&private_id(content)?, content, request.now);
-    let config = Config { max_items: limits::PEP_ITEMS_PER_NODE_MAX, ..Config::default() };
-    let shelf = Node { config, ..Node::default() };
+    let shelf = private_shelf();
     let changes = [PepChange::Publish(PRIVATE_SHELF, &shelf, &stored)];
     let ticket = desk.store.pep_change(account, &changes).map_err(refusal)?;
     Ok(Handled { stanzas: vec![request.stanza.result()], after: Some(ticket), ..Handled::default() })
@@ -130,21 +129,6 @@ fn only_child(query: &Element) -> Result<&Element, Refusal> {
     }
 }
 
-/// XEP-0049 §4: an element is known by its namespace, which must be its own. A name holds no space.
-fn private_id(content: &Element) -> Result<String, Refusal> {
-    if matches!(content.namespace(), "" | ns::CLIENT | ns::PRIVATE) {
-        return Err(Refusal::BadRequest);
-    }
-    let id = format!("{} {}", content.name(), content.namespace());
-    if id.len() > limits::PEP_NAME_BYTES_MAX { Err(Refusal::NameTooLong) } else { Ok(id) }
-}
-
 fn parse(payload: &str) -> Option<Element> {
     parse_document(payload, ns::CLIENT, limits::STANZA_DEPTH_MAX).ok()
 }
-
-/// Where the vCard lies, without its picture; see [`crate::store::SHELF`].
-const VCARD_SHELF: &str = "\u{1}vcard";
-const VCARD_ITEM: &str = "vcard";
-/// Where private XML lies, an item for each element.
-const PRIVATE_SHELF: &str = "\u{1}private";

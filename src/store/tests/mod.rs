@@ -15,6 +15,7 @@ mod outgoing;
 mod pubsub;
 mod push;
 mod rosters;
+mod snapshots;
 mod tokens;
 
 use std::path::{Path, PathBuf};
