@@ -15,7 +15,7 @@ use kontalk_node::xml::ns;
 use person::Person;
 use support::body;
 use support::client::{Connect, TlsVersion, authorities_were_named};
-use support::node::{Node, NodeOptions};
+use support::node::{DOMAIN, Node, NodeOptions};
 use support::registration::{Number, field, field_element};
 use support::sasl2::BIND;
 use support::stanzas::{body_of, refusal};
@@ -260,7 +260,7 @@ fn numbers_are_read_leniently_and_refused_plainly() {
     let mut node = node();
     let anna = Person::new(1, "+15555215554", Connect::to(&node));
     for number in ["", "5555215554", "+999123456789", "+1555CALLME1", "hello"] {
-        let wrong = Number { e164: number.to_owned(), localpart: String::new() };
+        let wrong = Number { e164: number.to_owned(), localpart: String::new(), domain: DOMAIN };
         let outcome = anna.stranger().request_code(&wrong, false);
         assert_eq!(outcome, Err(refusal("bad-request", "modify")), "{number:?}");
     }

@@ -154,7 +154,7 @@ impl Powerless {
         fs::create_dir_all(&dir).unwrap();
         let config = format!(
             "domain = \"kontalk.test\"\ndata_dir = \"data\"\n[c2s]\nlisten = [\"127.0.0.1:0\"]\nlisten_tls = []\n\
-             [web]\nenabled = false\n[sms]\nvia = \"modem\"\nmodem.device = \"{}\"\n",
+             [web]\nenabled = false\n[s2s]\nenabled = false\n[sms]\nvia = \"modem\"\nmodem.device = \"{}\"\n",
             device.display()
         );
         fs::write(dir.join("node.toml"), config).unwrap();

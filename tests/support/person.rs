@@ -22,7 +22,7 @@ pub struct Person {
 impl Person {
     /// Each index has an RSA key of its own.
     pub fn new(index: usize, number: &str, how: Connect) -> Person {
-        let number = Number::new(number);
+        let number = Number { domain: how.domain, ..Number::new(number) };
         // Some time ago, so that neither clock's rounding puts it into the future.
         let created = SystemTime::now() - Duration::from_secs(3600);
         let key = ClientKey::numbered(index, &format!("Person {index} <{}>", number.address()), created);

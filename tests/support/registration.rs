@@ -16,6 +16,8 @@ pub struct Number {
     pub e164: String,
     /// The SHA-1 of the number in hexadecimal: the account's name.
     pub localpart: String,
+    /// Where it is registered.
+    pub domain: &'static str,
 }
 
 impl Number {
@@ -23,19 +25,19 @@ impl Number {
         let national = e164.get(e164.len() - 9..).expect("a number has nine digits at least");
         secret(national);
         let localpart = Sha1::digest(e164.as_bytes()).iter().map(|byte| format!("{byte:02x}")).collect();
-        Number { e164: e164.to_owned(), localpart }
+        Number { e164: e164.to_owned(), localpart, domain: DOMAIN }
     }
 
     /// The bare JID.
     pub fn address(&self) -> String {
-        format!("{}@{DOMAIN}", self.localpart)
+        format!("{}@{}", self.localpart, self.domain)
     }
 }
 
 impl Client {
     /// The registration form: the query. Kontalk registration: instructions.
     pub fn registration_form(&mut self) -> Result<Element, Refused> {
-        let form = self.ask("get", Some(DOMAIN), &format!("<query xmlns='{}'/>", ns::REGISTER))?;
+        let form = self.ask("get", Some(self.domain), &format!("<query xmlns='{}'/>", ns::REGISTER))?;
         Ok(form.expect("the answer has a query"))
     }
 
@@ -79,7 +81,7 @@ impl Client {
             })
             .collect();
         let form = format!("<x xmlns='{}' type='submit'>{fields}</x>", ns::DATA_FORMS);
-        let query = self.ask("set", Some(DOMAIN), &format!("<query xmlns='{}'>{form}</query>", ns::REGISTER))?;
+        let query = self.ask("set", Some(self.domain), &format!("<query xmlns='{}'>{form}</query>", ns::REGISTER))?;
         Ok(query.expect("the answer has a query"))
     }
 }

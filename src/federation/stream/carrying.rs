@@ -10,6 +10,7 @@ use crate::xml::{Element, ns};
 
 impl PeerStream {
     pub(super) fn carry(&mut self, element: Element) {
+        self.peer_has_begun();
         match (element.namespace(), element.name()) {
             (ns::SERVER, _) => self.stanza(element),
             (ns::SM, "r") => self.queue.push_back(Action::AckRequest),

@@ -95,6 +95,8 @@ pub struct PeerStream {
     bidi: bool,
     /// Both sides count. XEP-0198.
     managed: bool,
+    /// What is established once the peer has begun.
+    held: Option<Established>,
     /// We have sent our closing tag and wait for the peer's.
     closing: bool,
     /// Nothing is read or said any more.
@@ -193,6 +195,7 @@ impl PeerStream {
             header_sent: false,
             bidi: false,
             managed: false,
+            held: None,
             closing: false,
             closed: false,
             lang: None,
@@ -374,16 +377,30 @@ impl PeerStream {
     fn establish(&mut self, class: Class) {
         let Some(pair) = self.pair() else { return };
         self.stage = Stage::Carrying;
-        self.deadline = None;
         self.framer.set_limits(PEER_LIMITS);
         let dialled = matches!(self.role, Role::Initiator(..));
-        self.queue.push_back(Action::Established(Established {
+        let established = Established {
             pair,
             class,
             sends: dialled || self.bidi,
             receives: !dialled || self.bidi,
             managed: self.managed,
-        }));
+        };
+        if !dialled && self.bidi && class != Class::Dialback {
+            // Who dialled may still be asking for acknowledgements (XEP-0198 §3) and takes no stanza before the answer: it comes first.
+            self.held = Some(established);
+        } else {
+            self.deadline = None;
+            self.queue.push_back(Action::Established(established));
+        }
+    }
+
+    /// The peer's first element after negotiation: from now on we send, too.
+    pub(super) fn peer_has_begun(&mut self) {
+        if let Some(established) = self.held.take() {
+            self.deadline = None;
+            self.queue.push_back(Action::Established(established));
+        }
     }
 
     /// RFC 6120 §4.4.
