@@ -24,7 +24,7 @@ use smol::future::FutureExt;
 
 use crate::jid::{BareJid, FullJid};
 use crate::limits;
-use crate::net::{Permit, Transport};
+use crate::net::{Permit, Transport, timed_out};
 use crate::router::{self, ConnectionId, Event, Resumption, SessionStart};
 use crate::stanza::{SaslCondition, SaslFailure};
 use crate::stream::{
@@ -134,11 +134,6 @@ async fn secure(
         version: stream.version().number(),
     };
     Ok((transport, facts, peer))
-}
-
-async fn timed_out<T>(after: Duration) -> io::Result<T> {
-    smol::Timer::after(after).await;
-    Err(io::Error::new(io::ErrorKind::TimedOut, "it took too long"))
 }
 
 struct Connection {

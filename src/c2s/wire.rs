@@ -2,17 +2,12 @@
 
 use std::future::poll_fn;
 use std::io;
-use std::pin::Pin;
 use std::task::{Context, Poll};
 use std::time::Instant;
 
-use smol::Timer;
-use smol::future::FutureExt;
-use smol::io::{AsyncWrite, AsyncWriteExt};
-
 use super::{Outbox, Outgoing};
 use crate::limits;
-use crate::net::Transport;
+use crate::net::{Pipe, Transport};
 use crate::stream::Stream;
 
 /// What the bytes that arrive are for.
@@ -57,55 +52,37 @@ enum Filled {
     Item(Outgoing),
 }
 
-/// One connection's transport with what waits to be written to it.
+/// One connection's pipe, and the number of the last text in it.
 pub struct Wire {
-    /// Away only during a TLS handshake.
-    transport: Option<Transport>,
-    /// What waits to be written, from `sent` on.
-    out: Vec<u8>,
-    sent: usize,
-    unflushed: bool,
+    pipe: Pipe,
     /// The highest number among what waits.
     number: Option<u64>,
-    heard_at: Instant,
-    /// Since when nothing could be written although something waits.
-    stalled_at: Option<Instant>,
-    timer: Option<(Instant, Timer)>,
 }
 
 impl Wire {
     /// Nothing was heard yet, and nothing waits.
     pub fn new(transport: Transport, now: Instant) -> Wire {
-        Wire {
-            transport: Some(transport),
-            out: Vec::new(),
-            sent: 0,
-            unflushed: false,
-            number: None,
-            heard_at: now,
-            stalled_at: None,
-            timer: None,
-        }
+        Wire { pipe: Pipe::new(transport, now), number: None }
     }
 
     /// Text to be written before what is in the outbox.
     pub fn queue(&mut self, text: &str) {
-        self.out.extend_from_slice(text.as_bytes());
+        self.pipe.queue(text);
     }
 
     /// When something arrived last.
     pub fn heard_at(&self) -> Instant {
-        self.heard_at
+        self.pipe.heard_at()
     }
 
     /// Since when the other side has taken nothing of what waits.
     pub fn stalled_at(&self) -> Option<Instant> {
-        self.stalled_at
+        self.pipe.stalled_at()
     }
 
     /// The version of TLS, in words.
     pub fn tls_version(&self) -> String {
-        match self.transport.as_ref().and_then(Transport::tls) {
+        match self.pipe.transport().and_then(Transport::tls) {
             Some(tls) => tls.version().to_string(),
             None => "no TLS".to_owned(),
         }
@@ -132,7 +109,7 @@ impl Wire {
         let mut filled = Filled::Batch;
         while matches!(filled, Filled::Batch) {
             filled = self.fill(cx, outbox);
-            if !self.poll_drain(cx)? {
+            if !self.pipe.poll_drain(cx)? {
                 break;
             }
             progress.written = self.number.take().or(progress.written);
@@ -144,7 +121,7 @@ impl Wire {
         if progress.heard || progress.written.is_some() || progress.item.is_some() {
             return Poll::Ready(Ok(progress));
         }
-        if self.poll_timer(cx, deadline) {
+        if self.pipe.poll_timer(cx, deadline) {
             progress.timed_out = true;
             return Poll::Ready(Ok(progress));
         }
@@ -153,10 +130,10 @@ impl Wire {
 
     /// Appends texts from the outbox, up to one batch; stops at what is no text.
     fn fill(&mut self, cx: &mut Context<'_>, outbox: &Outbox) -> Filled {
-        while self.out.len() < BATCH_BYTES {
+        while self.pipe.has_room() {
             match outbox.poll_next(cx) {
                 Poll::Ready(Outgoing::Text(text, number)) => {
-                    self.out.extend_from_slice(text.as_bytes());
+                    self.pipe.queue(&text);
                     self.number = number.or(self.number);
                 }
                 Poll::Ready(item) => return Filled::Item(item),
@@ -166,111 +143,26 @@ impl Wire {
         Filled::Batch
     }
 
-    /// Writes what waits; true when all of it is with the socket.
-    fn poll_drain(&mut self, cx: &mut Context<'_>) -> io::Result<bool> {
-        let Some(transport) = self.transport.as_mut() else { return Err(gone()) };
-        while let Some(rest) = self.out.get(self.sent..).filter(|rest| !rest.is_empty()) {
-            match Pin::new(&mut *transport).poll_write(cx, rest)? {
-                Poll::Ready(0) => return Err(io::ErrorKind::WriteZero.into()),
-                Poll::Ready(count) => {
-                    self.sent += count;
-                    self.unflushed = true;
-                    self.stalled_at = None;
-                }
-                Poll::Pending => {
-                    self.stalled_at.get_or_insert_with(Instant::now);
-                    return Ok(false);
-                }
-            }
-        }
-        if self.unflushed {
-            if Pin::new(transport).poll_flush(cx)?.is_pending() {
-                self.stalled_at.get_or_insert_with(Instant::now);
-                return Ok(false);
-            }
-            self.unflushed = false;
-        }
-        self.stalled_at = None;
-        self.sent = 0;
-        // An idle connection owns no buffer.
-        if self.out.capacity() > KEPT_BYTES {
-            self.out = Vec::new()
-        } else {
-            self.out.clear()
-        }
-        Ok(true)
-    }
-
     fn poll_read(&mut self, cx: &mut Context<'_>, stream: &mut impl Incoming) -> io::Result<bool> {
         // What the stream has not worked off waits in the socket instead.
         if stream.pending_bytes() > limits::STANZA_BYTES_MAX {
             return Ok(false);
         }
-        let Some(transport) = self.transport.as_mut() else { return Err(gone()) };
-        match transport.poll_read_scratch(cx, |bytes| stream.receive(bytes))? {
-            Poll::Ready(0) => Err(io::ErrorKind::UnexpectedEof.into()),
-            Poll::Ready(_) => {
-                self.heard_at = Instant::now();
-                Ok(true)
-            }
-            Poll::Pending => Ok(false),
-        }
-    }
-
-    /// A timer that is too early is left to fire: the deadline mostly moves away, and arming costs more than waking once.
-    fn poll_timer(&mut self, cx: &mut Context<'_>, deadline: Instant) -> bool {
-        if self.timer.as_ref().is_none_or(|(armed, _)| *armed > deadline) {
-            self.timer = Some((deadline, Timer::at(deadline)));
-        }
-        let Some((armed, timer)) = self.timer.as_mut() else { return false };
-        if timer.poll(cx).is_pending() {
-            return false;
-        }
-        let came = *armed >= deadline;
-        self.timer = None;
-        came || self.poll_timer(cx, deadline)
+        self.pipe.poll_read(cx, |bytes| stream.receive(bytes))
     }
 
     /// Writes everything and gives the transport away for a TLS handshake.
     pub async fn take_for_tls(&mut self) -> io::Result<Transport> {
-        self.flush().or(super::timed_out(limits::TLS_HANDSHAKE_TIMEOUT)).await?;
-        self.transport.take().ok_or_else(gone)
+        self.pipe.take_for_tls().await
     }
 
     /// With its TLS.
     pub fn put_back(&mut self, transport: Transport) {
-        self.transport = Some(transport);
-    }
-
-    async fn flush(&mut self) -> io::Result<()> {
-        poll_fn(|cx| match self.poll_drain(cx) {
-            Ok(true) => Poll::Ready(Ok(())),
-            Ok(false) => Poll::Pending,
-            Err(error) => Poll::Ready(Err(error)),
-        })
-        .await
+        self.pipe.put_back(transport);
     }
 
     /// Says the last words, with some patience, and closes.
     pub async fn close(&mut self) {
-        let farewell = async {
-            self.flush().await?;
-            match self.transport.as_mut() {
-                Some(transport) => transport.close().await,
-                None => Ok(()),
-            }
-        };
-        if let Err(error) = farewell.or(super::timed_out(limits::CLOSE_TIMEOUT)).await {
-            log::debug!("a closing connection did not take its last words: {error}");
-        }
+        self.pipe.close().await;
     }
 }
-
-fn gone() -> io::Error {
-    io::Error::new(io::ErrorKind::NotConnected, "the connection failed during its TLS handshake")
-}
-
-/// Texts are written together up to about so many bytes.
-const BATCH_BYTES: usize = 16 * 1024;
-/// A write buffer of at most this size is kept for the next stanza.
-const KEPT_BYTES: usize = 512;

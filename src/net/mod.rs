@@ -8,7 +8,7 @@
 //! what it proves is that the client holds the key in it, and nothing else ([`tls`]).
 //!
 //! Limits: connections that have not authenticated, in total and per network ([`Permits`]); bytes of a client certificate. The
-//! time limits of `limits` are the callers' to apply, for they own the timers. An idle connection owns no read buffer of ours
+//! time limits of `limits` are the callers' to apply; a [`Pipe`] brings the timer for it. An idle connection owns no read buffer of ours
 //! ([`Transport::poll_read_scratch`]).
 
 mod authorities;
@@ -18,6 +18,7 @@ pub mod dns;
 mod listen;
 mod open_files;
 mod permits;
+mod pipe;
 #[cfg(test)]
 mod tests;
 pub mod tls;
@@ -32,6 +33,7 @@ pub use dial::connect_any;
 pub use listen::{BindError, Listener, bind};
 pub use open_files::raise_open_files;
 pub use permits::{Permit, Permits, Refusal};
+pub use pipe::{Pipe, timed_out};
 pub use tls::{ServerTls, TlsError, TlsStream, TlsVersion};
 pub use transport::Transport;
 pub use verifier::spki_sha256;

@@ -6,12 +6,11 @@ use std::sync::Arc;
 
 use smol::future::{FutureExt, zip};
 
-use super::wire::timed_out;
 use crate::federation::{DialFault, ServiceRecord, Target, interleaved, order_targets};
 use crate::jid::BareJid;
 use crate::limits;
 use crate::net::dns::{DnsFault, Resolver, SrvRecord};
-use crate::net::{ServerTls, Transport, connect_any};
+use crate::net::{ServerTls, Transport, connect_any, timed_out};
 
 /// Knows where servers are.
 #[derive(Debug)]

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant, SystemTime};
 
 use super::dialler::{ascii, connect_tls};
 use super::post::Word;
-use super::wire::{Progress, Wire, timed_out};
+use super::wire::{Progress, Wire};
 use super::{Inner, pkix_fault};
 use crate::federation::{Action, Confirmation, Established, PeerEvidence, PeerFault, PeerStream, PkixFault, SpkiHash};
 use crate::jid::BareJid;
 use crate::limits;
-use crate::net::{Permit, Transport, spki_sha256};
+use crate::net::{Permit, Transport, spki_sha256, timed_out};
 use crate::router::{Event, LinkId};
 use crate::stanza::{StreamCondition, StreamError};
 use smol::future::FutureExt;

@@ -33,13 +33,12 @@ use crate::federation::{
 use crate::jid::BareJid;
 use crate::limits;
 use crate::net::dns::Resolver;
-use crate::net::{Authorities, ChainFault, Listener, Permits, ServerTls, Transport};
+use crate::net::{Authorities, ChainFault, Listener, Permits, ServerTls, Transport, timed_out};
 use crate::router::{Event, LinkId, Receipt, Ticket};
 use crate::stanza::{Stanza, StanzaCondition, StanzaError};
 use clerk::clock;
 use dialler::{Dialled, Dialler};
 use link::{Link, Outcome};
-use wire::timed_out;
 
 /// An answer that may take a while.
 pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
