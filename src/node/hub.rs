@@ -179,8 +179,9 @@ impl Hub {
     }
 
     fn pass_deadline_of_desk(&mut self) {
+        let Some(at) = self.desk.deadline() else { return };
         let now = clock().monotonic;
-        if self.desk.deadline().is_some_and(|at| at <= now) {
+        if at <= now {
             for answer in self.desk.due(now) {
                 self.handle(Event::FromServer(answer));
             }

@@ -9,3 +9,8 @@ pub fn random_bytes<const N: usize>() -> [u8; N] {
     }
     bytes
 }
+
+/// A fresh name that nobody guesses: 128 bits in hexadecimal digits.
+pub fn random_id() -> String {
+    random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
+}

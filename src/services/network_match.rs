@@ -47,7 +47,7 @@ impl Lookups {
         now: Instant,
         request: &Stanza,
         domain: &BareJid,
-        (found, missing): (BTreeSet<BareJid>, &BTreeSet<BareJid>),
+        (found, missing): (&BTreeSet<BareJid>, &BTreeSet<BareJid>),
         nodes: &[BareJid],
         id: &str,
     ) -> Vec<Stanza> {
@@ -59,7 +59,8 @@ impl Lookups {
         }
         let questions = nodes.iter().filter_map(|node| question(domain, node, &asked, id)).collect();
         let waiting = nodes.iter().map(|node| node.domainpart().to_owned()).collect();
-        let lookup = Lookup { request: request.clone(), found, asked, waiting, begun: now, until: now + PATIENCE };
+        let (request, found) = (request.clone(), found.clone());
+        let lookup = Lookup { request, found, asked, waiting, begun: now, until: now + PATIENCE };
         self.open.insert(id.to_owned(), lookup);
         questions
     }
@@ -163,7 +164,7 @@ mod tests {
     fn begun(start: Instant) -> (Lookups, Vec<Stanza>) {
         let mut lookups = Lookups::default();
         let nodes = [jid("a.example"), jid("b.example"), jid("c.example")];
-        let known = (jids(&["one@a.example"]), &jids(&["two@a.example", "three@a.example"]));
+        let known = (&jids(&["one@a.example"]), &jids(&["two@a.example", "three@a.example"]));
         let questions = lookups.begin(start, &request(), &jid("a.example"), known, &nodes, "n1");
         (lookups, questions)
     }
@@ -233,7 +234,7 @@ mod tests {
         let (mut lookups, start) = (Lookups::default(), Instant::now());
         let nodes: Vec<BareJid> = (0..150).map(|n| jid(&format!("n{n}.example"))).collect();
         let mut begin = |nodes: &[BareJid], missing: &[&str], id: &str| {
-            lookups.begin(start, &request(), &jid("a.example"), (BTreeSet::new(), &jids(missing)), nodes, id).len()
+            lookups.begin(start, &request(), &jid("a.example"), (&BTreeSet::new(), &jids(missing)), nodes, id).len()
         };
         assert_eq!(begin(&[jid("a.example")], &["two@a.example"], "x"), 0);
         assert_eq!(begin(&nodes, &[], "x"), 0);

@@ -14,7 +14,7 @@ use crate::admin::{Audience, Command, Operation, Outcome, Pending, Step, Value};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::node::accounts::{self, AccountFault};
 use crate::node::hub::Inbox;
-use crate::node::random::random_bytes;
+use crate::node::random::random_id;
 use crate::pgp::ServerKey;
 use crate::router::{Event, Storage, Ticket};
 use crate::services::{Addressee, discoverable};
@@ -39,9 +39,8 @@ pub(super) fn commands(desk: &mut Desk, request: &Request<'_>) -> Option<Handled
     if request.stanza.kind() != Kind::Iq(IqType::Set) {
         return Some(Handled::now(request.stanza.error(&StanzaError::new(StanzaCondition::BadRequest))));
     }
-    let fresh: String = random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
     let by = by.clone();
-    Some(match desk.console.step(Instant::now(), &by, command, &fresh) {
+    Some(match desk.console.step(Instant::now(), &by, command, &random_id()) {
         Ok(Step::Answer(answer)) => Handled::outcome(request.stanza, Ok(answer)),
         Ok(Step::Perform(operation, pending)) => desk.perform(request, &by.bare().clone(), operation, pending),
         Err(error) => Handled::now(request.stanza.error(&error)),

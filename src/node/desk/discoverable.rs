@@ -1,11 +1,11 @@
 //! The user's choice of who finds the account; the decisions are in [`crate::services::discoverable`].
 
+use super::job::fault;
 use super::{Desk, Handled, Request};
-use crate::node::random::random_bytes;
+use crate::node::random::random_id;
 use crate::services::Addressee;
 use crate::services::discoverable::{NODE, Wish, ended, form, read};
 use crate::stanza::{IqType, Kind, StanzaCondition, StanzaError};
-use crate::store::StoreError;
 use crate::xml::ns;
 
 /// The command at the own address.
@@ -15,17 +15,10 @@ pub(super) fn command(desk: &mut Desk, request: &Request<'_>) -> Option<Handled>
         return None;
     }
     let account = request.stanza.from_bare()?;
-    let fault = |error: StoreError| {
-        log::error!("a choice is not kept: {error}");
-        StanzaError::new(StanzaCondition::InternalServerError)
-    };
     let set = request.stanza.kind() == Kind::Iq(IqType::Set);
     let wish = if set { read(command) } else { Err(StanzaError::new(StanzaCondition::BadRequest)) };
     let outcome = wish.and_then(|wish| match wish {
-        Wish::Ask => {
-            let session: String = random_bytes::<8>().iter().map(|byte| format!("{byte:02x}")).collect();
-            desk.store.is_discoverable(account).map(|is| (form(is, &session), None)).map_err(fault)
-        }
+        Wish::Ask => desk.store.is_discoverable(account).map(|is| (form(is, &random_id()), None)).map_err(fault),
         Wish::Set(discoverable) => {
             let ticket = desk.store.set_discoverable(account, discoverable).map_err(fault)?;
             Ok((ended(wish), Some(ticket)))

@@ -6,9 +6,10 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use super::job::fault;
 use super::{Desk, Handled, Request};
 use crate::jid::{BareJid, Jid};
-use crate::node::random::random_bytes;
+use crate::node::random::random_id;
 use crate::pgp::Fingerprint;
 use crate::router::Storage;
 use crate::services::last_activity::{self, Seen};
@@ -26,10 +27,7 @@ pub(super) fn roster_match(desk: &mut Desk, request: &Request<'_>) -> Option<Han
     }
     let asker = request.stanza.from_bare()?.clone();
     let ours = desk.is_ours(&asker);
-    let nodes = desk.nodes();
-    let of_node =
-        asker.localpart() == Some(PROBE) && nodes.iter().any(|(node, _)| node.domainpart() == asker.domainpart());
-    if !ours && !of_node {
+    if !ours && !desk.asks_for_node(&asker) {
         // Whoever is registered is not for strangers to find out.
         return None;
     }
@@ -40,21 +38,20 @@ pub(super) fn roster_match(desk: &mut Desk, request: &Request<'_>) -> Option<Han
     });
     let asked = match charged {
         Ok(asked) => asked,
-        Err(error) => return Some(answered(request.stanza, Err(error))),
+        Err(error) => return Some(Handled::outcome(request.stanza, Err(error))),
     };
     let is_found = |address: &BareJid| desk.is_found_by(&asker, address) && desk.is_at_home(address);
     let (found, missing): (BTreeSet<BareJid>, BTreeSet<BareJid>) = asked.into_iter().partition(is_found);
-    if ours {
-        let nodes: Vec<BareJid> = nodes.into_iter().map(|(node, _)| node).collect();
-        let id: String = random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect();
-        let known = (found.clone(), &missing);
-        let questions = desk.abroad.begin(now, request.stanza, &desk.domain, known, &nodes, &id);
+    if ours && !missing.is_empty() {
+        let nodes: Vec<BareJid> = desk.nodes().into_iter().map(|(node, _)| node).collect();
+        let known = (&found, &missing);
+        let questions = desk.abroad.begin(now, request.stanza, &desk.domain, known, &nodes, &random_id());
         if !questions.is_empty() {
             // The answer comes when theirs have, or after a while.
             return Some(Handled { stanzas: questions, ..Handled::default() });
         }
     }
-    Some(answered(request.stanza, Ok(roster_match::result(found))))
+    Some(Handled::outcome(request.stanza, Ok(roster_match::result(found))))
 }
 
 /// The server list: an ad-hoc command (XEP-0050 §2.2) at `network@DOMAIN`: this node, and those it trusts.
@@ -64,7 +61,7 @@ pub(super) fn server_list(desk: &mut Desk, request: &Request<'_>) -> Option<Hand
         return None;
     }
     if command.attribute("node") != Some("serverlist") {
-        return Some(answered(request.stanza, Err(StanzaError::new(StanzaCondition::ItemNotFound))));
+        return Some(Handled::outcome(request.stanza, Err(StanzaError::new(StanzaCondition::ItemNotFound))));
     }
     let mut list = Element::new("serverlist", ns::KONTALK_SERVER_LIST);
     let own = (desk.domain.clone(), desk.server_key.fingerprint());
@@ -73,7 +70,7 @@ pub(super) fn server_list(desk: &mut Desk, request: &Request<'_>) -> Option<Hand
         list.push(item.with("fingerprint", fingerprint.to_string()));
     }
     let done = Element::new("command", ns::COMMANDS).with("node", "serverlist").with("status", "completed");
-    Some(answered(request.stanza, Ok(done.with_child(list))))
+    Some(Handled::outcome(request.stanza, Ok(done.with_child(list))))
 }
 
 /// Public keys: the node's at the domain, an account's at its address. Clients ask for all of their contacts at each sync.
@@ -85,7 +82,7 @@ pub(super) fn public_key(desk: &mut Desk, request: &Request<'_>) -> Option<Handl
     let payload = desk
         .public_key_for(request)
         .map(|ring| Element::new("pubkey", ns::KONTALK_PUBKEY).with_text(&STANDARD.encode(ring)));
-    Some(answered(request.stanza, payload))
+    Some(Handled::outcome(request.stanza, payload))
 }
 
 /// Last activity of the node and of accounts. XEP-0012.
@@ -95,7 +92,7 @@ pub(super) fn last_activity(desk: &mut Desk, request: &Request<'_>) -> Option<Ha
     let outcome = desk
         .seen(account, request)
         .and_then(|seen| last_activity::answer(request.addressee, seen, desk.begun.elapsed()));
-    Some(answered(request.stanza, outcome))
+    Some(Handled::outcome(request.stanza, outcome))
 }
 
 impl Request<'_> {
@@ -116,6 +113,12 @@ impl Desk {
             log::error!("trust: {fault}");
             Vec::new()
         })
+    }
+
+    /// Is it the address from which a node that we trust asks for its users?
+    fn asks_for_node(&self, asker: &BareJid) -> bool {
+        asker.localpart() == Some(PROBE)
+            && BareJid::domain(asker.domainpart()).is_ok_and(|domain| self.store.trusts_node(&domain))
     }
 
     /// When [`Desk::due`] has something to say next.
@@ -173,7 +176,7 @@ impl Desk {
                 None => Ok(None),
             }
         };
-        ring().map_err(|error| fault(&error))?.ok_or_else(missing)
+        ring().map_err(fault)?.ok_or_else(missing)
     }
 
     fn seen(&self, account: &BareJid, request: &Request<'_>) -> Result<Seen, StanzaError> {
@@ -183,22 +186,10 @@ impl Desk {
         if request.router.is_available(account) && request.addressee != Addressee::OwnAccount {
             return Ok(Seen::Now);
         }
-        let record = self.store.account(account).map_err(|error| fault(&error))?;
+        let record = self.store.account(account).map_err(fault)?;
         Ok(record.map_or(Seen::Never, |account| {
             let since = account.last_logout.unwrap_or(account.created);
             Seen::Ago(Duration::from_secs(request.now.since(since).as_secs()))
         }))
     }
-}
-
-fn answered(request: &Stanza, outcome: Result<Element, StanzaError>) -> Handled {
-    Handled::now(match outcome {
-        Ok(payload) => Some(request.result().with_child(payload)),
-        Err(error) => request.error(&error),
-    })
-}
-
-fn fault(error: &StoreError) -> StanzaError {
-    log::error!("a request fails: {error}");
-    StanzaError::new(StanzaCondition::InternalServerError)
 }

@@ -6,7 +6,7 @@ use super::{Desk, Handled, Request};
 use crate::caps::Caps;
 use crate::jid::{BareJid, Jid};
 use crate::limits;
-use crate::node::random_bytes;
+use crate::node::random::random_id;
 use crate::pubsub::{
     self, AVATAR_DATA, AVATAR_METADATA, AccessModel, Affiliation, Asker, Audience, Item, Node, Options, Publish,
     Refusal, check_access, hide_from, publish_to,
@@ -108,7 +108,8 @@ impl Errand<'_> {
         let Publish { node: name, id, payload, options } = publish;
         let existing = self.desk.store.pep_node(self.account, &name).map_err(refusal)?;
         let node = publish_to(existing.as_ref(), options.as_ref())?;
-        let id = id.unwrap_or_else(fresh_id);
+        // XEP-0060 §7.1.2: an item without a name gets one.
+        let id = id.unwrap_or_else(random_id);
         let item = Item { id, published: self.request.now, payload: payload.to_text(ns::CLIENT) };
         let ticket = match &existing {
             // Nothing is kept: nothing to write.
@@ -291,11 +292,6 @@ fn change_affiliation(node: &mut Node, jid: String, affiliation: Option<Affiliat
         None => node.affiliations.remove(&jid),
     };
     if node.affiliations.len() > limits::PEP_AFFILIATIONS_MAX { Err(Refusal::Full) } else { Ok(()) }
-}
-
-/// A name for an item that has none. XEP-0060 §7.1.2.
-pub(super) fn fresh_id() -> String {
-    random_bytes::<16>().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 /// Why the store did not do it, in the words of this service.

@@ -1,10 +1,11 @@
 //! Personal data that is no node: the vCard (XEP-0054), which shares its picture with the avatar nodes (XEP-0398), and private XML
 //! (XEP-0049).
 
-use super::pep::{fresh_id, item, refusal};
+use super::pep::{item, refusal};
 use super::{Desk, Handled, Request};
 use crate::jid::{BareJid, Jid};
 use crate::limits;
+use crate::node::random::random_id;
 use crate::pubsub::{
     AVATAR_DATA, AVATAR_METADATA, Node, Photo, Refusal, current_avatar, item_event, no_avatar, photo_in_data,
     private_id, with_photo, without_photo,
@@ -75,7 +76,7 @@ fn set_vcard(desk: &mut Desk, account: &BareJid, request: &Request<'_>, vcard: &
         (Some(photo), Some(before)) if photo.id == before.id => None,
         (Some(photo), _) => Some(item(&photo.id, &photo.metadata(), request.now)),
         (None, Some(_)) if vcard.child("PHOTO", ns::VCARD).is_none() => {
-            Some(item(&fresh_id(), &no_avatar(), request.now))
+            Some(item(&random_id(), &no_avatar(), request.now))
         }
         (None, _) => None,
     };

@@ -24,8 +24,5 @@ pub(super) fn introduction(desk: &mut Desk, request: &Request<'_>) -> Option<Han
             Err(StanzaError::new(StanzaCondition::InternalServerError))
         }
     };
-    Some(Handled::now(match outcome {
-        Ok(payload) => Some(request.stanza.result().with_child(payload)),
-        Err(error) => request.stanza.error(&error),
-    }))
+    Some(Handled::outcome(request.stanza, outcome))
 }

@@ -271,8 +271,11 @@ impl Trust {
     pub(super) fn nodes(&self) -> Result<Vec<(BareJid, Fingerprint)>, TrustFault> {
         let mut nodes = Vec::new();
         for (node, peer) in self.store.peers()? {
-            if let (State::Trusted(_), Some(pinned), Some(jid)) = (peer.state, self.pinned(&node)?, node.to_jid()) {
-                nodes.push((jid, pinned.card.fingerprint));
+            if !matches!(peer.state, State::Trusted(_)) {
+                continue;
+            }
+            if let (Some(pinned), Some(jid)) = (self.store.card(&node)?, node.to_jid()) {
+                nodes.push((jid, read_card(&node, &pinned.note)?.card().fingerprint));
             }
         }
         Ok(nodes)
