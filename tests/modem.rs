@@ -21,7 +21,7 @@ use kontalk_node::sms::pdu::{DeliveryState, Hidden};
 use kontalk_node::sms::{Accepted, SmsError, SmsSender};
 use smol::channel::Receiver;
 use support::modem_pty::PtyModem;
-use support::modem_sim::{Act, Fault, On, Script, SimModem};
+use support::modem_sim::{Act, Script, SimModem, at_command, at_message};
 
 /// A driver at work, in a thread of its own.
 struct Driven {
@@ -126,18 +126,6 @@ fn quick() -> Timing {
 
 fn number() -> PhoneNumber {
     PhoneNumber::parse(NUMBER).unwrap()
-}
-
-fn fault(on: On, act: Act) -> Fault {
-    Fault { on, skip: 0, times: 1, act }
-}
-
-fn at_message(act: Act) -> Script {
-    Script { faults: vec![fault(On::Message, act)], ..Script::default() }
-}
-
-fn at_command(command: &'static str, act: Act) -> Script {
-    Script { faults: vec![fault(On::Command(command), act)], ..Script::default() }
 }
 
 fn word(outcome: &Result<Accepted, SmsError>) -> &'static str {

@@ -11,7 +11,7 @@ use kontalk_node::sms::modem::{Dialled, Incoming, ModemError, Phase, Pin, PinFat
 use kontalk_node::sms::pdu::DeliveryState;
 use kontalk_node::sms::{Accepted, SmsError};
 use support::Dice;
-use support::modem_sim::{Act, Fault, On, Script, SimModem};
+use support::modem_sim::{Act, Fault, On, Script, SimModem, at_command, at_message, fault};
 use support::modem_world::Simulation;
 
 const NUMBER: &str = "+4915112345678";
@@ -22,18 +22,6 @@ fn settings() -> Settings {
 
 fn simulation(script: Script) -> Simulation {
     Simulation::new(SimModem::new(script), settings())
-}
-
-fn fault(on: On, act: Act) -> Fault {
-    Fault { on, skip: 0, times: 1, act }
-}
-
-fn at_message(act: Act) -> Script {
-    Script { faults: vec![fault(On::Message, act)], ..Script::default() }
-}
-
-fn at_command(command: &'static str, act: Act) -> Script {
-    Script { faults: vec![fault(On::Command(command), act)], ..Script::default() }
 }
 
 /// How a message ended, in a word.

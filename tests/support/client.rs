@@ -507,7 +507,7 @@ impl ResolvesClientCert for OneCertificate {
 
 /// Believes any certificate of a server, but still wants proof that it has the key.
 #[derive(Debug)]
-struct AnyServer;
+pub struct AnyServer;
 
 impl ServerCertVerifier for AnyServer {
     fn verify_server_cert(

@@ -79,6 +79,21 @@ pub struct Fault {
     pub act: Act,
 }
 
+/// Goes wrong once, the first time.
+pub fn fault(on: On, act: Act) -> Fault {
+    Fault { on, skip: 0, times: 1, act }
+}
+
+/// The first message goes wrong.
+pub fn at_message(act: Act) -> Script {
+    Script { faults: vec![fault(On::Message, act)], ..Script::default() }
+}
+
+/// The first such command goes wrong.
+pub fn at_command(command: &'static str, act: Act) -> Script {
+    Script { faults: vec![fault(On::Command(command), act)], ..Script::default() }
+}
+
 /// Where something goes wrong.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum On {
