@@ -205,6 +205,31 @@ fn messages_outlive_restarts_of_either_side_and_a_kill() {
 }
 
 #[test]
+fn what_a_server_had_before_it_stopped_in_order_does_not_come_again() {
+    let mut world = World::new(PLAIN, PLAIN);
+    let mut romeo = world.romeo();
+    for round in 0..5 {
+        let mut balthasar = world.balthasar();
+        let said: Vec<String> = (0..20).map(|number| body(format!("{number} in round {round}"))).collect();
+        for words in &said {
+            romeo.say(BALTHASAR, words);
+        }
+        for words in &said {
+            balthasar.expect_body(words);
+        }
+        balthasar.close();
+        world.mantua.sigterm();
+        world.mantua.start_again();
+        let mut balthasar = world.balthasar();
+        let last = body(format!("the last in round {round}"));
+        romeo.say(BALTHASAR, &last);
+        let first = balthasar.expect("a message", |el| body_of(el).is_some());
+        assert_eq!(body_of(&first), Some(last));
+        balthasar.close();
+    }
+}
+
+#[test]
 fn certificates_that_prove_nothing_are_refused_and_the_sender_is_told() {
     for flaw in [Flaw::Expired, Flaw::OtherName, Flaw::SelfSigned] {
         // The one who is asked, and the one who asks.

@@ -17,7 +17,7 @@ use crate::component::Told;
 use crate::jid::BareJid;
 use crate::limits;
 use crate::roster::Removal;
-use crate::router::{Action, ConnectionId, Event, Receipt, Router, Storage, Ticket};
+use crate::router::{Action, ConnectionId, Event, LinkId, Receipt, Router, Storage, Ticket};
 use crate::s2s::Outlet;
 use crate::stanza::{Kind, PresenceType, Stanza, StanzaCondition, StanzaError, StreamCondition, StreamError};
 use crate::store::{Farewell, Store, StoreError};
@@ -88,6 +88,17 @@ impl Inbox {
         for (account, farewells) in by_account {
             self.account_ended(account, farewells).await;
         }
+    }
+
+    /// Tells other servers what of theirs is safe, before their streams end. XEP-0198 §4: what they are not told of, they send again.
+    pub(super) async fn acknowledge_peers(&self, store: &Store, links: Vec<LinkId>) {
+        // What is on its way to the disk counts when it is there; if it does not get there, it is not acknowledged.
+        let _ = store.commit(store.last_written()).await;
+        for link in links {
+            self.send(Input::Event(Event::PeerAckRequest(link))).await;
+        }
+        // Behind the answer to this the acknowledgements are with the streams.
+        self.sessions().await;
     }
 
     pub(super) async fn sessions(&self) -> usize {

@@ -334,6 +334,7 @@ async fn serve(
     control::remove(&config.data_dir);
     // First: what other servers have, or the disk, the router need not ask its clients for again.
     if let Some(federation) = federation {
+        inbox.acknowledge_peers(&store, federation.links()).or(patience()).await;
         federation.stop(PEERS_PATIENCE).await;
     }
     inbox.shutdown().or(patience()).await;

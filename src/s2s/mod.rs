@@ -248,6 +248,11 @@ impl Federation {
 }
 
 impl Running {
+    /// The streams there are. Their peers want to know what has arrived before these end.
+    pub fn links(&self) -> Vec<LinkId> {
+        self.federation.inner.post.links()
+    }
+
     /// Ends all streams in order, within the time given, and stores what could not be delivered.
     pub async fn stop(self, patience: Duration) {
         let Running { federation, listeners, clerk } = self;

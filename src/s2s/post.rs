@@ -194,6 +194,11 @@ impl Post {
         self.lock().queues.stored(pair, number, id)
     }
 
+    /// The streams there are.
+    pub(super) fn links(&self) -> Vec<LinkId> {
+        self.lock().mailboxes.keys().copied().collect()
+    }
+
     /// Nothing is taken or dialled any more, and every stream is ended in order.
     pub(super) fn begin_to_stop(&self) {
         self.change(|shared| {
