@@ -14,7 +14,7 @@
 //! | housekeeping | a minute, an hour | certificate, store |
 //! | one per challenge ([`courier`]) | a sender of messages | the connection that asked |
 //! | counting (`ways`) | a minute | administrators, store |
-//! | [`trust`] | a minute | store, hub |
+//! | [`trust`] | a minute; news of other nodes | store, hub |
 //! | one per web listener | connections | connections of its own |
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
@@ -226,10 +226,9 @@ async fn serve(
     let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     desk.set_upload_clerk(upload_clerk);
     desk.set_trust(trust.clone());
-    let federation = config
-        .s2s
-        .enabled
-        .then(|| (Arc::new(Post::new(config.s2s.queue_age)), peers::settings(config, &store, secrets.keys())));
+    let federation = config.s2s.enabled.then(|| {
+        (Arc::new(Post::new(config.s2s.queue_age)), peers::settings(config, &store, trust.as_ref(), secrets.keys()))
+    });
     let outlet = federation.as_ref().map(|(post, settings)| Outlet::new(post.clone(), settings.peers.clone()));
     let components = Components::new(secrets.keys().cloned());
     let (hub, inbox) = Hub::new(router, store.clone(), desk, components, outlet);
@@ -285,12 +284,20 @@ async fn serve(
     let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
-    let upkeep = trust.map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
+    let links = match (&trust, &federation) {
+        (Some(trust), Some((post, _))) => {
+            trust.set_streams(post.clone());
+            Some(executor.spawn(trust::keep_links(trust.clone(), post.clone(), inbox.clone())))
+        }
+        _ => None,
+    };
+    let upkeep = trust.clone().map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
     let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     let federation = match federation {
         Some((post, settings)) => {
-            let host = PeerHost { certificate: certificate.clone(), inbox: inbox.clone(), store: store.clone() };
+            let (certificate, inbox) = (certificate.clone(), inbox.clone());
+            let host = PeerHost { certificate, inbox, store: store.clone(), trust: trust.clone() };
             let outgoing = store.outgoing().map_err(NodeFault::StoreBroke)?;
             Some(Federation::start(executor, post, Arc::new(host), settings, peer_listeners, outgoing))
         }
@@ -330,6 +337,7 @@ async fn serve(
     drop(housekeeping);
     drop(counting);
     drop(upkeep);
+    drop(links);
     drop(expiry);
     control::remove(&config.data_dir);
     // First: what other servers have, or the disk, the router need not ask its clients for again.

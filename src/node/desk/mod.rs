@@ -6,6 +6,7 @@
 mod admin;
 mod arrivals;
 mod discoverable;
+mod gossip;
 mod job;
 mod keys;
 mod kontalk;
@@ -140,6 +141,7 @@ const SERVICES: &[Service] = &[
     push::kontalk,
     push::kontalk_sender,
     trust::introduction,
+    gossip::gossip,
     facts,
 ];
 
