@@ -28,6 +28,8 @@ pub struct Home {
     made: Timestamp,
     /// The hash of the TLS key that it shows.
     pub tls: [u8; 32],
+    /// Where it says that other servers find it.
+    pub address: &'static str,
 }
 
 impl Home {
@@ -50,6 +52,7 @@ impl Home {
             domain,
             made,
             tls: [7; 32],
+            address: "203.0.113.7:5269",
         }
     }
 
@@ -91,7 +94,7 @@ impl Home {
             seq,
             tls: vec![self.tls],
             disco: None,
-            s2s: vec![Endpoint::parse("203.0.113.7:5269").expect("an address")],
+            s2s: vec![Endpoint::parse(self.address).expect("an address")],
             http: Vec::new(),
         };
         SignedReach::make(reach, &self.vote, self.made)
