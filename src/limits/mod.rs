@@ -298,6 +298,8 @@ pub const VISITORS_MAX: u32 = 500;
 pub const VISITORS_PER_HOME_MAX: u32 = 100;
 /// See [`VISITORS_MAX`].
 pub const VISITOR_LOGINS_PER_HOUR_MAX: u32 = 200;
+/// How long other nodes do not let in who took a number over from another key.
+pub const RESET_HOLD: Duration = Duration::from_secs(72 * 3600);
 /// How long what a visitor left is kept after he was here last.
 pub const VISITOR_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Providers of text messages over HTTP; each has a thread of its own.

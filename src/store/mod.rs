@@ -32,6 +32,7 @@ mod outgoing;
 mod pubsub;
 mod push;
 mod record;
+mod reset;
 mod roster;
 mod schema;
 mod session;
