@@ -35,6 +35,7 @@
 //! | | [`s2s`] | other servers: dial, accept, queues | words federation router net |
 //! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
 //! | | [`component`] | one component: a task around its stream | words router net c2s |
+//! | | [`supervisor`] | what systemd is told of the node's life | |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words sms trust |
 //! | | [`backup`] | everything a node is, in one encrypted file, and back | words pgp store age |
 //! | | [`portable`] | users on the way from one server to another | words archive pubsub roster router services store stream |
@@ -182,6 +183,7 @@ pub mod sms;
 pub mod stanza;
 pub mod store;
 pub mod stream;
+pub mod supervisor;
 pub mod trust;
 pub mod upload;
 pub mod web;

@@ -36,6 +36,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "s2s", "words federation router net"),
     ("edges", "web", "words upload net"),
     ("edges", "component", "words router net c2s"),
+    ("edges", "supervisor", ""),
     ("assembly", "config", "words sms trust"),
     ("assembly", "backup", "words pgp store age"),
     ("assembly", "portable", "words archive pubsub roster router services store stream"),

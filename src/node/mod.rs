@@ -12,6 +12,7 @@
 //! | [`control`] | commands of the operator | hub, store |
 //! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
+//! | watchdog, if systemd has one for us | half its time, the hub | the [`supervisor`](crate::supervisor) |
 //! | one per challenge ([`courier`]) | a sender of messages | the connection that asked |
 //! | counting (`ways`) | a minute | administrators, store |
 //! | [`trust`] | a minute; news of other nodes | store, hub |
@@ -72,6 +73,7 @@ use crate::s2s::{Federation, Outlet, Post, Start};
 use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
+use crate::supervisor::{News, Supervisor};
 use component_port::ComponentHost;
 use components::Components;
 use connections::{Connections, Entrance};
@@ -207,6 +209,7 @@ async fn serve(
     let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
     let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
+    let supervisor = supervisor();
     let listening: Vec<String> = plain
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
@@ -283,6 +286,7 @@ async fn serve(
     let components = component_port::open(executor, component_listeners, component_host, connections.alive());
     let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let watchdog = executor.spawn(show_life(supervisor.clone(), inbox.clone()));
     let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
     let links = match (&trust, &federation) {
         (Some(trust), Some((post, _))) => {
@@ -308,6 +312,7 @@ async fn serve(
         say(announce, line);
     }
     log::info!("serving {} after {} ms", config.domain, begun.elapsed().as_millis());
+    supervisor.tell(News::Ready);
     if config.trial {
         say(announce, &trial_greeting(config));
     }
@@ -317,9 +322,11 @@ async fn serve(
             match signals.next().await {
                 Signal::Stop => return,
                 Signal::Reload => {
+                    supervisor.tell(News::Reloading);
                     if let Err(fault) = certificate.reload(SystemTime::now()) {
                         log::warn!("the old TLS certificate stays in use: {fault}");
                     }
+                    supervisor.tell(News::Ready);
                 }
             }
         }
@@ -331,10 +338,12 @@ async fn serve(
     };
     stop.or(hub_ended).await;
     log::info!("stopping");
+    supervisor.tell(News::Stopping);
     drop(entrances);
     drop(website);
     drop(control);
     drop(housekeeping);
+    drop(watchdog);
     drop(counting);
     drop(upkeep);
     drop(links);
@@ -385,6 +394,26 @@ pub fn recovery_note(words: &str) -> Zeroizing<String> {
 
 async fn patience() {
     smol::Timer::after(SHUTDOWN_PATIENCE).await;
+}
+
+/// Who started the node, if he wants to hear of it.
+fn supervisor() -> Arc<Supervisor> {
+    Arc::new(Supervisor::of_this_process().unwrap_or_else(|error| {
+        log::warn!(
+            "the supervisor cannot be told how the node is: {error} (remedy: let NOTIFY_SOCKET name its socket)"
+        );
+        Supervisor::default()
+    }))
+}
+
+/// Tells the watchdog that the hub still answers, so that a node that hangs is started again.
+async fn show_life(supervisor: Arc<Supervisor>, inbox: hub::Inbox) {
+    let Some(patience) = supervisor.watchdog() else { return };
+    loop {
+        inbox.sessions().await;
+        supervisor.tell(News::Alive);
+        smol::Timer::after(patience / 2).await;
+    }
 }
 
 /// Both clocks, now.

@@ -26,6 +26,7 @@ mod dispatch;
 mod error;
 mod expiry;
 mod load;
+mod migrate;
 mod offline;
 mod open;
 mod outgoing;
