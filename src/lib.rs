@@ -27,6 +27,7 @@
 //! | | [`services`] | what the node answers itself, a file each | words |
 //! | | [`federation`] | other servers: their streams, who they are, what waits for them | words router |
 //! | | [`upload`] | who may put which file where | words |
+//! | | [`setup`] | an operator's answers to a configuration, and what is left to do | words |
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust federation dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
@@ -151,7 +152,8 @@
 //! before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
 //! RFC 6901 and RFC 7617 (providers of text messages), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and
 //! RFC 9497 (keys on ristretto255), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open list), XEP-0027 (signed
-//! announcements), XEP-0300 (names of hash functions).
+//! announcements), XEP-0300 (names of hash functions), RFC 8555
+//! and RFC 8737 (challenges of certificates' authorities).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
@@ -179,6 +181,7 @@ pub mod roster;
 pub mod router;
 pub mod s2s;
 pub mod services;
+pub mod setup;
 pub mod sms;
 pub mod stanza;
 pub mod store;

@@ -27,6 +27,7 @@
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
 pub mod accounts;
+pub mod checkup;
 mod component_port;
 mod components;
 mod connections;
