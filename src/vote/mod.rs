@@ -17,12 +17,14 @@ mod chain;
 mod charter;
 mod epoch;
 mod evidence;
+mod freshness;
 mod id;
 mod judge;
 mod message;
 mod objection;
 mod pool;
 mod proposal;
+mod standing;
 mod state;
 #[cfg(test)]
 mod tests;
@@ -36,6 +38,7 @@ pub use chain::{Chain, Elector, FOUNDERS_MAX, RULES, Standing, Texts};
 pub use charter::{CHARTER_BYTES_MAX, Charter, Consent, SignedConsent};
 pub use epoch::{APPLY_MAX, Decision, Epoch, Genesis, NAME_BYTES_MAX};
 pub use evidence::{DoubleVote, EVIDENCE_PER_ACCUSED_MAX, EvidenceError};
+pub use freshness::{Compared, FRESH_FOR, Stale};
 pub use id::{CharterHash, EpochId, EvidenceId, NetworkId, ProposalId, StateHash};
 pub use judge::Ballots;
 pub use message::{Phase, Propose, Vote};
@@ -44,6 +47,7 @@ pub use pool::{Pool, Refusal, Waiting};
 pub use proposal::{
     EVIDENCE_MAX, Kind, OPEN_PER_PROPOSER_MAX, PROPOSAL_EPOCHS, Proposal, REASON_BYTES_MAX, SignedProposal,
 };
+pub use standing::{Due, Known, Word, due};
 pub use state::{BanEffect, CHARTER, Line, LineKey, PROTO, Role, STATE_LINES_MAX, State};
 pub use text::{CERTIFICATE_LINES_MAX, OBJECT_BYTES_MAX, TextError};
 pub use threshold::{

@@ -1,5 +1,4 @@
 //! A small network to try decisions in, and tests of whole rules.
-#![cfg_attr(test, allow(dead_code))]
 
 mod growing;
 mod rules;
@@ -170,6 +169,13 @@ impl World {
         let ballot = Ballot { network: self.chain.network(), proposal: id, choice };
         let line = super::text::sign(&self.vote_key(by), &ballot.to_text());
         self.pool.take_ballot(&self.chain, ballot, line)
+    }
+
+    /// All of these say yes.
+    pub(super) fn agree(&mut self, id: ProposalId, names: &[&str]) {
+        for name in names {
+            self.say(id, Choice::Yes, name).unwrap();
+        }
     }
 
     /// Decides these proposals with the signatures of all voters.
