@@ -18,6 +18,7 @@
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`trust`] | other nodes: cards, where they are, whom to trust, whose users may visit | words pgp |
+//! | | [`vote`] | the democratic network: its texts, who must agree, what is valid | words pgp trust |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`dispatch`] | by which way a number is challenged, and whether: routes, budgets, breakers | words |
 //! | | [`admin`] | administration in chat: forms in, operations out | words |
@@ -189,5 +190,6 @@ pub mod stream;
 pub mod supervisor;
 pub mod trust;
 pub mod upload;
+pub mod vote;
 pub mod web;
 pub mod xml;
