@@ -34,7 +34,7 @@
 //! | `urn:xmpp:csi:0` | active, inactive | presence and events wait, chat states are dropped | `an_inactive_client_is_told_the_latest_presence_before_what_matters` |
 //! | `http://jabber.org/features/compress` | stream feature | not offered | `nothing_but_starttls_is_offered_before_tls` |
 //! | `urn:ietf:params:xml:ns:xmpp-e2e` | encrypted body | passed on untouched | `android_from_its_first_launch_to_a_day_of_use` |
-//! | `http://jabber.org/protocol/address` | message to a group | a copy for each `to`, without the list; each as safe as any message | `a_message_to_a_group_reaches_each_once_with_the_promise_of_any_message`, `a_group_on_five_nodes_has_each_message_once_though_one_of_them_is_away` |
+//! | `http://jabber.org/protocol/address` | message to a group | a copy for each receiver, without the list if there are but `to`; each as safe as any message | `a_message_to_a_group_reaches_each_once_with_the_promise_of_any_message`, `copies_show_what_their_sender_says_and_never_the_blind_ones`, `a_group_on_five_nodes_has_each_message_once_though_one_of_them_is_away` |
 //! | `http://kontalk.org/extensions/message#group` | group commands | passed on untouched | `android_from_its_first_launch_to_a_day_of_use` |
 //! | `http://kontalk.org/extensions/message#chatstates` | recording | passed on, not stored | `android_from_its_first_launch_to_a_day_of_use` |
 //! | `http://kontalk.org/extensions/message#upload` | obsolete upload | service-unavailable; no client of today asks | `the_server_answers_every_request` |
