@@ -85,7 +85,7 @@
 //! | XEP-0004 | partly | forms of registration and of nodes |
 //! | XEP-0012 | yes | for those who may see the account's presence |
 //! | XEP-0030 | yes | |
-//! | XEP-0033 | partly | `to` addresses, for our own users, as Kontalk's groups need it |
+//! | XEP-0033 | partly | all types of addresses, for our own users; other servers get a copy for each receiver |
 //! | XEP-0045 | planned | rooms come later; a component can bring them |
 //! | XEP-0049 | yes | |
 //! | XEP-0050 | yes | administrators' commands, Kontalk's server list |

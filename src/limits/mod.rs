@@ -280,6 +280,8 @@ pub const CODES_PER_DAY_MAX: u32 = 2000;
 pub const PREFIX_CODES_PER_DAY_MAX: u32 = 20;
 /// Prefixes of numbers whose codes are counted: 4,096 × about 250 bytes. Each entry costs a message, so the day's codes bound them first.
 pub const DISPATCH_PREFIXES_MAX: usize = 4096;
+/// Messages whose network is to report what became of them: 4,096 × about 100 bytes.
+pub const REPORTS_AWAITED_MAX: usize = 4096;
 /// Challenges on their way out at once, with the numbers in memory: 64 × about 1 KiB. A modem sends one in some seconds.
 pub const SENDING_MAX: usize = 64;
 /// How long a client's request waits to hear whether its message went out; then it is told that it is on its way. Clients give up after 15 s.

@@ -43,6 +43,7 @@ mod modem;
 mod peers;
 mod random;
 mod registration;
+mod reports;
 mod signals;
 mod tokens;
 mod trust;
@@ -84,6 +85,7 @@ use host::NodeHost;
 use hub::Hub;
 use peers::PeerHost;
 use registration::Registrations;
+use reports::{REPORTS_PATH, ReportDesks};
 use signals::Signal;
 use trust::Trust;
 use ways::Announcer;
@@ -205,7 +207,7 @@ async fn serve(
             peer_listeners.extend(bound.into_iter().map(|listener| (listener, start)));
         }
     }
-    let (website, upload_clerk) = Website::open(config, &certificate)?;
+    let (mut website, upload_clerk) = Website::open(config, &certificate)?;
     let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
     let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
     let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
@@ -238,7 +240,12 @@ async fn serve(
     let (hub, inbox) = Hub::new(router, store.clone(), desk, components, outlet);
     let opened = modem::open(config, &store);
     let modem = opened.as_ref().map(|parts| parts.modem.clone());
-    let courier = Arc::new(ways::courier(config, &store, modem.as_ref())?);
+    let report_desks = ReportDesks::new(config, &store, website.as_ref().map(Website::url));
+    let courier = Arc::new(ways::courier(config, &store, modem.as_ref(), &report_desks)?);
+    let report_addresses = report_desks.for_operator();
+    if let Some(website) = website.as_mut().filter(|_| !report_desks.is_empty()) {
+        website.add(REPORTS_PATH, report_desks.page(courier.clone()));
+    }
     let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
     let announcer = Announcer::new(config, inbox.clone());
     let registrations = Registrations::new(
@@ -271,6 +278,7 @@ async fn serve(
             inbox: inbox.clone(),
             key,
             courier: courier.clone(),
+            report_addresses,
             begun,
             trust: trust.clone(),
             modem,
@@ -288,7 +296,7 @@ async fn serve(
     let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let watchdog = executor.spawn(show_life(supervisor.clone(), inbox.clone()));
-    let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
+    let counting = executor.spawn(ways::keep_counting(courier.clone(), announcer));
     let links = match (&trust, &federation) {
         (Some(trust), Some((post, _))) => {
             trust.set_streams(post.clone());
@@ -360,7 +368,7 @@ async fn serve(
     drop(modem_tasks);
     drop(hub);
     let close = move || {
-        ways::keep_counters(&courier, &store);
+        ways::keep_counters(&courier);
         store.close()
     };
     smol::unblock(close).await.map_err(NodeFault::StoreBroke)

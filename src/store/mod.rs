@@ -325,6 +325,10 @@ impl Storage for Store {
         Ok(self.visit(account)?.and_then(|visit| visit.home_address()))
     }
 
+    fn last_seen(&self, account: &BareJid) -> Result<Option<Timestamp>, StorageFault> {
+        Ok(self.account(account)?.map(|account| account.last_logout.unwrap_or(account.created)))
+    }
+
     fn avatar_hash(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {
         Ok(self.stored_avatar(account)?)
     }
