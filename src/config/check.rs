@@ -13,7 +13,7 @@ use crate::trust::{Endpoint, HTTP_MAX, S2S_MAX, is_http};
 use super::document::{Document, Found, Key};
 use super::modem::modem;
 use super::problem::Problem;
-use super::providers::providers;
+use super::providers::{providers, reports};
 use super::sms::sms;
 use super::{BannedS2s, C2s, Components, Config, KontalkPush, Limits, Registration, Throttle, TlsFiles, Trust, web};
 
@@ -48,6 +48,7 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     }
     web::web(document, &mut config.web);
     web::upload(document, &mut config.upload);
+    reports(document, &config);
     limits(document, &mut config.limits);
     components(document, base, &config.domain, &mut config.components);
     config.push = push(document);
@@ -514,6 +515,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "sms.http.*.kind", example: "\"vonage-sms\"" },
     Key { path: "sms.http.*.user", example: "\"abcd1234\"" },
     Key { path: "sms.http.*.secret_file", example: "\"/etc/kontalk-node/provider.secret\"" },
+    Key { path: "sms.http.*.report_secret_file", example: "\"/etc/kontalk-node/reports.secret\"" },
     Key { path: "sms.http.*.from", example: "\"Kontalk\"" },
     Key { path: "sms.http.*.account", example: "\"AC0123456789abcdef0123456789abcdef\"" },
     Key { path: "sms.http.*.redact", example: "true" },
