@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 use authority::{Authority, Flaw, Issued};
 use home::Home;
 use kontalk_node::net::spki_sha256;
-use kontalk_node::trust::{reach_nonza, read_node_feature, read_reach};
+use kontalk_node::trust::{introduction_nonza, reach_nonza, read_known_card, read_node_feature, read_reach};
 use kontalk_node::xml::{Element, ns};
 use network::{Place, goes_to, within};
 use peer::Peer;
@@ -148,6 +148,39 @@ fn d_a_good_certificate_does_not_stand_in_for_the_key_of_a_carded_domain() {
     node.send(&format!("<bidi xmlns='{}'/>", ns::BIDI));
     node.authenticate(B);
     assert_eq!(b.knows_reach(A), Some(4));
+}
+
+#[test]
+fn a_recovered_node_shows_its_new_card_itself_and_a_thief_cannot() {
+    let authority = Authority::new();
+    let b = Place::new(B, "", "");
+    let [first, second, third] = [(); 3].map(|()| authority.issue(A, Flaw::SelfSigned));
+    let mut home = Home::new(A, 1);
+    (home.tls, home.address) = (key_of(&first), NOWHERE);
+    let old_card = home.card().id();
+    b.add(A, &home.introduction(7), &home.fingerprint());
+
+    // Another card that the recovery key has not signed.
+    let mut thief = Home::new(A, 2);
+    (thief.tls, thief.address) = (key_of(&third), NOWHERE);
+    let (mut peer, features) = Peer::knock(direct(&b), &third, A, B);
+    assert_eq!(read_known_card(&features), Some(old_card));
+    peer.send(&introduction_nonza(&thief.introduction(8)).to_text(ns::SERVER));
+    assert_eq!(read_reach(&peer.next().expect("an answer")).expect("its reach").1, Some(false));
+    peer.send(&format!("<bidi xmlns='{}'/><auth xmlns='{}' mechanism='EXTERNAL'>=</auth>", ns::BIDI, ns::SASL));
+    let refused = peer.next().expect("an error");
+    assert!(refused.child("policy-violation", ns::STREAM_ERRORS).is_some(), "{refused:?}");
+
+    let mut home = home.recovered();
+    home.tls = key_of(&second);
+    let (mut peer, _) = Peer::knock(direct(&b), &second, A, B);
+    peer.send(&introduction_nonza(&home.introduction(1)).to_text(ns::SERVER));
+    assert_eq!(read_reach(&peer.next().expect("an answer")).expect("its reach").1, Some(true));
+    peer.send(&format!("<bidi xmlns='{}'/>", ns::BIDI));
+    peer.authenticate(B);
+    let shown = b.trust(&["show", A]);
+    assert!(shown.contains("TRUSTED") && shown.contains(&home.card().id().to_string()), "{shown}");
+    assert_eq!(b.knows_reach(A), Some(1));
 }
 
 #[test]

@@ -59,6 +59,8 @@ pub(super) struct Trust {
     deciding: Mutex<()>,
     /// Homes whose certification has ended by itself, of which that was told.
     expired: Mutex<HashSet<NodeDomain>>,
+    /// Nodes of which it was told that another card was shown.
+    changed: Mutex<HashSet<NodeDomain>>,
     /// The TLS key that is in use, once that is known.
     tls: Mutex<Option<[u8; 32]>>,
     /// The number that others have shown of our reach, if it was higher than ours.
@@ -201,6 +203,7 @@ impl Trust {
             settings,
             deciding: Mutex::new(()),
             expired: Mutex::new(HashSet::new()),
+            changed: Mutex::new(HashSet::new()),
             tls: Mutex::new(None),
             shown_seq: Mutex::new(None),
             reach_written: Mutex::new(Ticket::default()),
