@@ -21,11 +21,13 @@ mod router;
 mod support;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use authority::{Authority, Flaw, Issued};
 use home::Home;
 use kontalk_node::net::spki_sha256;
+use kontalk_node::pgp::{ServerKey, UserRing};
+use kontalk_node::stanza::Timestamp;
 use kontalk_node::trust::{introduction_nonza, reach_nonza, read_known_card, read_node_feature, read_reach};
 use kontalk_node::xml::{Element, ns};
 use network::{Place, goes_to, within};
@@ -34,6 +36,7 @@ use person::Person;
 use router::Router;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use sequoia_openpgp::types::HashAlgorithm;
 use support::body;
 use support::client::{Client, Connect};
 
@@ -104,6 +107,47 @@ fn a_user_of_a_trusted_node_comes_in_and_is_out_within_five_seconds_of_its_end()
     b.trust(&["add", A, "--fingerprint", &a.fingerprint]);
     let mut client = login(&anna).unwrap();
     assert_eq!(client.resume(&waiting), Err("item-not-found".to_owned()));
+}
+
+#[test]
+fn b_what_is_wrong_with_a_card_or_a_signature_lets_nobody_in() {
+    let b = Place::new(B, "", "");
+    let home = Home::new(A, 1);
+    let add = |domain: &str, home: &Home| {
+        let add = ["trust", "add", domain, "--card", "-", "--fingerprint", &home.fingerprint()].map(str::to_owned);
+        let add: Vec<&str> = add.iter().map(String::as_str).collect();
+        let done = b.node.cli_with_input(&add, &home.introduction(1));
+        assert_eq!(done.status.code(), Some(1), "{domain}");
+        String::from_utf8(done.stderr).unwrap()
+    };
+    // The card of another domain, and a key that names another one.
+    assert!(add(C, &home).contains("the card is of a.net.test"));
+    let mut other = Home::new(A, 1);
+    let made = Timestamp::from_system(SystemTime::now() - Duration::from_secs(7200));
+    other.key = ServerKey::generate(C, made).unwrap();
+    let complaint = add(A, &other);
+    assert!(complaint.contains("does not sign its user id"), "{complaint}");
+
+    b.add(A, &home.introduction(1), &home.fingerprint());
+    let anna = home.user(0, "+393351240002", Connect::to(&b.node));
+    let now = Timestamp::from_system(SystemTime::now());
+    let ring = UserRing::parse(&anna.ring).unwrap();
+    let address = home.address(&anna.number);
+    let taken_back = home.key.revoke_certification(&ring, &address, now).unwrap().to_bytes();
+    // What was shown once counts on: so the certification that was taken back is shown last.
+    let own = anna.key.public_ring();
+    let created = SystemTime::now() - Duration::from_secs(3600);
+    let recipe = keys::Recipe { hash: HashAlgorithm::SHA1, ..keys::Recipe::new(&format!("Anna <{address}>"), created) };
+    let weak = keys::ClientKey::cook(1, recipe);
+    let weak =
+        Person { ring: weak.public_ring(), key: weak, number: anna.number.clone(), how: anna.how.clone(), ..anna };
+    assert_eq!(login(&weak).err().as_deref(), Some("not-authorized"));
+    b.node.log_says("may not visit: check 2");
+    for (ring, admitted) in [(own, false), (anna.ring.clone(), true), (taken_back, false), (anna.ring.clone(), false)] {
+        let bridge = anna.key.bridge_certificate(&ring);
+        assert_eq!(anna.with(bridge).external("").is_ok(), admitted);
+    }
+    b.node.log_says("may not visit: check 7");
 }
 
 #[test]
