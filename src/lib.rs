@@ -18,6 +18,7 @@
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`trust`] | other nodes: cards, where they are, whom to trust, whose users may visit | words pgp |
+//! | | [`vote`] | the democratic network: which epoch comes next, agreed on by the voters' nodes | words pgp trust |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`dispatch`] | by which way a number is challenged, and whether: routes, budgets, breakers | words |
 //! | | [`admin`] | administration in chat: forms in, operations out | words |
@@ -184,5 +185,6 @@ pub mod store;
 pub mod stream;
 pub mod trust;
 pub mod upload;
+pub mod vote;
 pub mod web;
 pub mod xml;

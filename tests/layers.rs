@@ -19,6 +19,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "router", "words roster archive"),
     ("decisions", "pgp", "words"),
     ("decisions", "trust", "words pgp"),
+    ("decisions", "vote", "words pgp trust"),
     ("decisions", "account", "words"),
     ("decisions", "dispatch", "words"),
     ("decisions", "admin", "words"),
