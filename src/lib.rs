@@ -18,7 +18,7 @@
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`trust`] | other nodes: cards, where they are, whom to trust, whose users may visit | words pgp |
-//! | | [`vote`] | the democratic network: its texts, who must agree, what is valid | words pgp trust |
+//! | | [`vote`] | the democratic network: its texts, who must agree, what is valid, which epoch comes next | words pgp trust |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`dispatch`] | by which way a number is challenged, and whether: routes, budgets, breakers | words |
 //! | | [`admin`] | administration in chat: forms in, operations out | words |

@@ -3,7 +3,8 @@
 //!
 //! People propose ([`Proposal`]) and vote ([`Ballot`]); machines put what is approved into one order, an [`Epoch`] at a time, each
 //! naming the one before and the [`State`] that results. So membership is a function of the chain of epochs, and whoever has the
-//! chain can check all of it. [`needed`] says who must agree, [`Chain::judge`] what may be decided next.
+//! chain can check all of it. [`needed`] says who must agree, [`Chain::judge`] what may be decided next, and
+//! [`ordering`] is how the voters' nodes agree on it.
 //!
 //! All objects are texts with one `key value` a line and exactly one way to be written; what is read is written again and compared.
 //! The SHA-256 of a text names it, and signatures are lines below it, so that a quorum certificate is one text with many lines.
@@ -22,6 +23,7 @@ mod id;
 mod judge;
 mod message;
 mod objection;
+pub mod ordering;
 mod pool;
 mod proposal;
 mod standing;
