@@ -413,7 +413,8 @@ impl Courier {
         match self.keep_counters(|dispatcher, now, wall| dispatcher.unkept(now, wall)) {
             Ok(ticket) => self.ledger.durable(ticket).await,
             Err(error) => {
-                log::error!("no code is sent, for it could not be counted: {error}");
+                // What failed is logged where it did; a node that is stopping has closed its store.
+                log::warn!("no code is sent, for it could not be counted: {error}");
                 false
             }
         }
