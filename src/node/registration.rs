@@ -143,11 +143,12 @@ impl Registrations {
     /// Certify, store, and only then answer: what the client is told survives a power cut.
     async fn certify(&self, ring: UserRing, address: BareJid, now: Timestamp) -> Result<Element, StanzaError> {
         let key = ring.fingerprint();
+        let reset = self.store.reset_by(&address, &key.0, now).map_err(fault)?;
         let (server_key, to_certify) = (self.server_key.clone(), address.clone());
         let certified = work(move || {
             // Of other people's certifications nothing is known here; they would only make the ring grow.
             let ring = ring.without_foreign_certifications(&[server_key.fingerprint()]);
-            server_key.certify(&ring, &to_certify, now).map(|ring| ring.to_bytes())
+            server_key.certify_after_reset(&ring, &to_certify, reset, now).map(|ring| ring.to_bytes())
         });
         let certified = certified.await.map_err(|error| {
             log::debug!("a key is not certified: {error}");

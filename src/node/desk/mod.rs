@@ -6,6 +6,7 @@
 mod admin;
 mod arrivals;
 mod discoverable;
+mod gossip;
 mod job;
 mod keys;
 mod kontalk;
@@ -144,6 +145,7 @@ const SERVICES: &[Service] = &[
     push::kontalk,
     push::kontalk_sender,
     trust::introduction,
+    gossip::gossip,
     facts,
 ];
 
