@@ -282,6 +282,9 @@ pub const PREFIX_CODES_PER_DAY_MAX: u32 = 20;
 pub const DISPATCH_PREFIXES_MAX: usize = 4096;
 /// Messages whose network is to report what became of them: 4,096 × about 100 bytes.
 pub const REPORTS_AWAITED_MAX: usize = 4096;
+/// Codes that were taken and may have to go out again by another way, with the numbers in memory until they are proved or expire:
+/// 1,024 × about 600 bytes.
+pub const SENT_CODES_MAX: usize = 1024;
 /// Challenges on their way out at once, with the numbers in memory: 64 × about 1 KiB. A modem sends one in some seconds.
 pub const SENDING_MAX: usize = 64;
 /// How long a client's request waits to hear whether its message went out; then it is told that it is on its way. Clients give up after 15 s.

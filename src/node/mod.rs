@@ -244,7 +244,7 @@ async fn serve(
     let courier = Arc::new(ways::courier(config, &store, modem.as_ref(), &report_desks)?);
     let report_addresses = report_desks.for_operator();
     if let Some(website) = website.as_mut().filter(|_| !report_desks.is_empty()) {
-        website.add(REPORTS_PATH, report_desks.page(courier.clone()));
+        website.add(REPORTS_PATH, report_desks.page(courier.clone(), executor));
     }
     let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
     let announcer = Announcer::new(config, inbox.clone());
