@@ -19,6 +19,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "router", "words roster archive"),
     ("decisions", "pgp", "words"),
     ("decisions", "trust", "words pgp"),
+    ("decisions", "vote", "words pgp trust"),
     ("decisions", "account", "words"),
     ("decisions", "dispatch", "words"),
     ("decisions", "admin", "words"),
@@ -28,6 +29,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "services", "words"),
     ("decisions", "federation", "words router"),
     ("decisions", "upload", "words"),
+    ("decisions", "setup", "words"),
     ("edges", "store", "words roster archive router stream pubsub push trust federation dispatch"),
     ("edges", "net", "limits"),
     ("edges", "sms", "limits phone"),
@@ -45,7 +47,7 @@ const MAP: &[(&str, &str, &str)] = &[
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.
-const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node age backup portable jid stanza")];
+const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node age backup portable jid stanza setup")];
 
 /// Libraries, and the only rooms that may name them.
 const SOLE_USERS: &[(&str, &[&str])] = &[

@@ -2,25 +2,27 @@
 //!
 //! A challenge is a [`Job`] from the moment its form is admitted until its outcome is known: it holds the number, in memory only, and
 //! one of [`SENDING_MAX`] places; without one the client is told to come again. A job goes through the routes that `dispatch` names,
-//! with the same code, until one takes it. What is lost in a crash is asked for again by its user.
+//! with the same code, until one takes it; before each that costs something, what it costs is on the disk, so that a crash makes nobody
+//! forget it. What is lost in a crash is asked for again by its user.
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use smol::future::FutureExt;
 
 use super::random::random_bytes;
 use crate::account::{Ask, CALLER_DIGITS, Fingerprint, Heard, PhoneForm, Refusal, Registrar, Shown, Verdict, Word};
-use crate::dispatch::{Alert, Dispatcher, Facts, Next, Outcome, Refused, Trip, Wish};
+use crate::dispatch::{Alert, Arrival, CounterKey, Dispatcher, Facts, Kept, Next, Outcome, Refused, Trip, Wish};
 use crate::jid::BareJid;
 use crate::limits::{BoundedMap, CHALLENGES_MAX, SENDING_MAX, SENDING_PATIENCE, SENDING_TIMEOUT};
 use crate::phone::{AppHash, ChallengeKind, Code, PhoneNumber, SmsText};
+use crate::router::Ticket;
 use crate::sms::{Checked, SmsError, SmsSender, VerificationId, Verifier};
-use crate::stanza::StanzaError;
+use crate::stanza::{StanzaError, Timestamp};
 use crate::xml::Element;
 
 /// A way to challenge a number, for the route with the same index.
@@ -45,6 +47,15 @@ pub trait Bell: Send + Sync {
 /// The outcome to be of one call.
 pub type Ringing<'a> = Pin<Box<dyn Future<Output = Result<(), SmsError>> + Send + 'a>>;
 
+/// Where counters are kept, so that what was spent is known after a crash.
+pub trait Ledger: Send + Sync {
+    /// Takes counters down. An error is a plain sentence.
+    fn take_down(&self, counters: &[(CounterKey, Option<Kept>)]) -> Result<Ticket, String>;
+
+    /// Comes back when what was taken down survives a power cut, with `false` if it never will.
+    fn durable(&self, ticket: Ticket) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+}
+
 /// What the courier is made of.
 pub struct CourierParts {
     /// Decides about registrations.
@@ -53,6 +64,8 @@ pub struct CourierParts {
     pub dispatcher: Dispatcher,
     /// The ways, in the order of the dispatcher's routes.
     pub ways: Vec<Way>,
+    /// Does the network report what became of a message? By the same order.
+    pub reports: Vec<bool>,
     /// Whom messages come from, by the same order, where a route has a sender of its own.
     pub senders: Vec<Option<String>>,
     /// The node's own number, which users call, text, or are called from.
@@ -63,6 +76,8 @@ pub struct CourierParts {
     pub clock: Clock,
     /// Where home is, as soon as a SIM says it: a calling code.
     pub home: Box<dyn Fn() -> Option<u16> + Send + Sync>,
+    /// Where counters are kept.
+    pub ledger: Box<dyn Ledger>,
 }
 
 /// What time it is.
@@ -73,11 +88,13 @@ pub struct Courier {
     registrar: Mutex<Registrar>,
     dispatcher: Mutex<Dispatcher>,
     ways: Vec<Way>,
+    reports: Vec<bool>,
     senders: Vec<Option<String>>,
     own_number: Option<PhoneNumber>,
     app_hash: Option<AppHash>,
     clock: Clock,
     home: Box<dyn Fn() -> Option<u16> + Send + Sync>,
+    ledger: Box<dyn Ledger>,
     under_way: Arc<AtomicUsize>,
     verifications: Mutex<BoundedMap<BareJid, Verification>>,
 }
@@ -114,11 +131,13 @@ impl Courier {
             registrar: Mutex::new(parts.registrar),
             dispatcher: Mutex::new(parts.dispatcher),
             ways: parts.ways,
+            reports: parts.reports,
             senders: parts.senders,
             own_number: parts.own_number,
             app_hash: parts.app_hash,
             clock: parts.clock,
             home: parts.home,
+            ledger: parts.ledger,
             under_way: Arc::new(AtomicUsize::new(0)),
             verifications: Mutex::new(BoundedMap::new(CHALLENGES_MAX)),
         }
@@ -178,13 +197,20 @@ impl Courier {
         loop {
             let route = job.trip.route();
             let kind = self.kind_of(route);
+            if !kind.is_free() && !self.spend().await {
+                self.dispatcher().dropped(&job.trip);
+                return Err(self.registrar().declined(&job.form, Refusal::Fault));
+            }
             let word = (kind == ChallengeKind::Word).then(|| Word::from_random(random_bytes()));
             let ask = self.ask(&job, kind, &code, word.as_ref());
             let serial = self.registrar().challenge(self.now(), &job.form, &ask);
-            let outcome = self.try_route(route, &job, &code, serial).await;
+            let (outcome, reference) = self.try_route(route, &job, &code, serial).await;
             let next = self.dispatcher().ended(self.now(), &mut job.trip, outcome);
             match next {
                 Next::Done => {
+                    if let Some(reference) = reference.filter(|_| self.reports.get(route) == Some(&true)) {
+                        self.dispatcher().await_report(self.now(), &job.trip, &reference);
+                    }
                     log::info!("{} was sent a challenge by {}", job.form.address.for_log(), self.name_of(route));
                     return Ok(self.shown(&job, false, word.as_ref()));
                 }
@@ -222,6 +248,11 @@ impl Courier {
                 Verdict::Refused(self.registrar().not_judged(address, serial))
             }
         }
+    }
+
+    /// The network of the route with this name says how the message ended that it calls so. Says whether that was waited for.
+    pub fn reported(&self, route: &str, reference: &str, arrival: Arrival) -> bool {
+        self.dispatcher().reported(self.now(), route, reference, arrival)
     }
 
     /// The user of this address has proved his number.
@@ -290,13 +321,42 @@ impl Courier {
         }
     }
 
-    async fn try_route(&self, route: usize, job: &Job, code: &Code, serial: u64) -> Outcome {
-        match self.ways.get(route) {
+    /// Takes down what is about to be spent, and waits until that survives a crash: a code that is sent is counted for ever. Says
+    /// whether it is.
+    async fn spend(&self) -> bool {
+        match self.keep_counters(|dispatcher, now, wall| dispatcher.unkept(now, wall)) {
+            Ok(ticket) => self.ledger.durable(ticket).await,
+            Err(error) => {
+                log::error!("no code is sent, for it could not be counted: {error}");
+                false
+            }
+        }
+    }
+
+    /// Takes down all that changed, and what is over.
+    pub fn keep(&self) -> Result<(), String> {
+        self.keep_counters(|dispatcher, now, wall| dispatcher.changes(now, wall)).map(drop)
+    }
+
+    /// The decisions wait meanwhile: what one task took out must be written before another takes the next, or it could believe that there
+    /// is nothing to wait for.
+    fn keep_counters(
+        &self,
+        changes: impl FnOnce(&mut Dispatcher, Instant, Timestamp) -> Vec<(CounterKey, Option<Kept>)>,
+    ) -> Result<Ticket, String> {
+        let mut dispatcher = self.dispatcher();
+        let changed = changes(&mut dispatcher, self.now(), Timestamp::from_system(SystemTime::now()));
+        self.ledger.take_down(&changed).inspect_err(|_| dispatcher.not_kept(changed.iter().map(|(key, _)| *key)))
+    }
+
+    /// Sends by one route. Gives how the network calls the message, too, where it took it.
+    async fn try_route(&self, route: usize, job: &Job, code: &Code, serial: u64) -> (Outcome, Option<String>) {
+        let outcome = match self.ways.get(route) {
             Some(Way::Text(sender)) => {
                 let text = SmsText::verification_in(code, job.form.language.as_deref(), self.app_hash.as_ref());
                 let outcome = sender.send(&job.form.number, &text).or(too_long()).await;
                 self.log_failure(route, outcome.as_ref().err());
-                outcome_of(&outcome)
+                return (outcome_of(&outcome), outcome.ok().and_then(|accepted| accepted.reference));
             }
             Some(Way::Verify(verifier)) => {
                 let outcome = verifier.start(&job.form.number).or(too_long()).await;
@@ -316,7 +376,8 @@ impl Courier {
             }
             Some(Way::Hear) => Outcome::Accepted,
             None => Outcome::Refused,
-        }
+        };
+        (outcome, None)
     }
 
     fn log_failure(&self, route: usize, error: Option<&SmsError>) {

@@ -15,7 +15,7 @@
 //! | watchdog, if systemd has one for us | half its time, the hub | the [`supervisor`](crate::supervisor) |
 //! | one per challenge ([`courier`]) | a sender of messages | the connection that asked |
 //! | counting (`ways`) | a minute | administrators, store |
-//! | [`trust`] | a minute | store, hub |
+//! | [`trust`] | a minute; news of other nodes | store, hub |
 //! | one per web listener | connections | connections of its own |
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
@@ -27,6 +27,7 @@
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
 pub mod accounts;
+pub mod checkup;
 mod component_port;
 mod components;
 mod connections;
@@ -42,6 +43,7 @@ mod modem;
 mod peers;
 mod random;
 mod registration;
+mod reports;
 mod signals;
 mod tokens;
 mod trust;
@@ -83,6 +85,7 @@ use host::NodeHost;
 use hub::Hub;
 use peers::PeerHost;
 use registration::Registrations;
+use reports::{REPORTS_PATH, ReportDesks};
 use signals::Signal;
 use trust::Trust;
 use ways::Announcer;
@@ -204,7 +207,7 @@ async fn serve(
             peer_listeners.extend(bound.into_iter().map(|listener| (listener, start)));
         }
     }
-    let (website, upload_clerk) = Website::open(config, &certificate)?;
+    let (mut website, upload_clerk) = Website::open(config, &certificate)?;
     let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
     let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
     let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
@@ -229,16 +232,20 @@ async fn serve(
     let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     desk.set_upload_clerk(upload_clerk);
     desk.set_trust(trust.clone());
-    let federation = config
-        .s2s
-        .enabled
-        .then(|| (Arc::new(Post::new(config.s2s.queue_age)), peers::settings(config, &store, secrets.keys())));
+    let federation = config.s2s.enabled.then(|| {
+        (Arc::new(Post::new(config.s2s.queue_age)), peers::settings(config, &store, trust.as_ref(), secrets.keys()))
+    });
     let outlet = federation.as_ref().map(|(post, settings)| Outlet::new(post.clone(), settings.peers.clone()));
     let components = Components::new(secrets.keys().cloned());
     let (hub, inbox) = Hub::new(router, store.clone(), desk, components, outlet);
     let opened = modem::open(config, &store);
     let modem = opened.as_ref().map(|parts| parts.modem.clone());
-    let courier = Arc::new(ways::courier(config, &store, modem.as_ref())?);
+    let report_desks = ReportDesks::new(config, &store, website.as_ref().map(Website::url));
+    let courier = Arc::new(ways::courier(config, &store, modem.as_ref(), &report_desks)?);
+    let report_addresses = report_desks.for_operator();
+    if let Some(website) = website.as_mut().filter(|_| !report_desks.is_empty()) {
+        website.add(REPORTS_PATH, report_desks.page(courier.clone()));
+    }
     let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
     let announcer = Announcer::new(config, inbox.clone());
     let registrations = Registrations::new(
@@ -271,6 +278,7 @@ async fn serve(
             inbox: inbox.clone(),
             key,
             courier: courier.clone(),
+            report_addresses,
             begun,
             trust: trust.clone(),
             modem,
@@ -288,13 +296,21 @@ async fn serve(
     let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
     let watchdog = executor.spawn(show_life(supervisor.clone(), inbox.clone()));
-    let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
-    let upkeep = trust.map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
+    let counting = executor.spawn(ways::keep_counting(courier.clone(), announcer));
+    let links = match (&trust, &federation) {
+        (Some(trust), Some((post, _))) => {
+            trust.set_streams(post.clone());
+            Some(executor.spawn(trust::keep_links(trust.clone(), post.clone(), inbox.clone())))
+        }
+        _ => None,
+    };
+    let upkeep = trust.clone().map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
     let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     let federation = match federation {
         Some((post, settings)) => {
-            let host = PeerHost { certificate: certificate.clone(), inbox: inbox.clone(), store: store.clone() };
+            let (certificate, inbox) = (certificate.clone(), inbox.clone());
+            let host = PeerHost { certificate, inbox, store: store.clone(), trust: trust.clone() };
             let outgoing = store.outgoing().map_err(NodeFault::StoreBroke)?;
             Some(Federation::start(executor, post, Arc::new(host), settings, peer_listeners, outgoing))
         }
@@ -339,6 +355,7 @@ async fn serve(
     drop(watchdog);
     drop(counting);
     drop(upkeep);
+    drop(links);
     drop(expiry);
     control::remove(&config.data_dir);
     // First: what other servers have, or the disk, the router need not ask its clients for again.
@@ -351,7 +368,7 @@ async fn serve(
     drop(modem_tasks);
     drop(hub);
     let close = move || {
-        ways::keep_counters(&courier, &store);
+        ways::keep_counters(&courier);
         store.close()
     };
     smol::unblock(close).await.map_err(NodeFault::StoreBroke)

@@ -268,6 +268,15 @@ impl Queues {
         over.into_iter().for_each(|item| self.give_up(pair, item, fault.to_error()));
     }
 
+    /// Who is waited for longer than `patience` is dialled again then, however often that failed.
+    pub fn hurry(&mut self, pair: &Pair, patience: Duration, now: Instant) {
+        if let Some(queue) = self.pairs.get_mut(pair)
+            && let Dial::NotBefore(at) = &mut queue.dial
+        {
+            *at = (*at).min(now + patience);
+        }
+    }
+
     /// The node is about to stop: nothing is dialled any more, and what comes is to be stored at once.
     pub fn close(&mut self) {
         self.closing = true;

@@ -79,8 +79,8 @@ fn line(action: &Action) -> String {
 struct Pinned(&'static str, [u8; 32]);
 
 impl Pins for Pinned {
-    fn pins(&self, domain: &BareJid) -> Option<Vec<SpkiHash>> {
-        (domain.as_str() == self.0).then_some(vec![SpkiHash(self.1)])
+    fn standing(&self, domain: &BareJid) -> Standing {
+        if domain.as_str() == self.0 { Standing::Node(vec![SpkiHash(self.1)]) } else { Standing::Foreign }
     }
 }
 
