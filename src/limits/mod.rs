@@ -120,9 +120,9 @@ pub const S2S_IDLE: Duration = Duration::from_secs(600);
 /// A stream of another server from which nothing came for so long is closed.
 pub const S2S_ACCEPTED_IDLE: Duration = Duration::from_secs(1800);
 /// A node is asked whether it is there after so much silence: an address that changed breaks no connection by itself.
-pub const S2S_NODE_IDLE_BEFORE_PING: Duration = Duration::from_secs(20);
+pub const S2S_NODE_IDLE_BEFORE_PING: Duration = Duration::from_secs(15);
 /// A node that does not answer for so long is dialled again.
-pub const S2S_NODE_PING_TIMEOUT: Duration = Duration::from_secs(15);
+pub const S2S_NODE_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait before a trusted node without a stream is dialled again.
 pub const S2S_NODE_RETRY_LONGEST: Duration = Duration::from_secs(20);
 /// Nodes of which one gossips in one stanza.
