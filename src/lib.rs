@@ -29,6 +29,7 @@
 //! | | [`federation`] | other servers: their streams, who they are, what waits for them | words router |
 //! | | [`upload`] | who may put which file where | words |
 //! | | [`setup`] | an operator's answers to a configuration, and what is left to do | words |
+//! | | [`doctor`] | what is found around a node, judged, with the remedy | words setup |
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust federation dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
@@ -168,6 +169,7 @@ pub mod chapters;
 pub mod component;
 pub mod config;
 pub mod dispatch;
+pub mod doctor;
 pub mod federation;
 pub mod jid;
 pub mod limits;

@@ -2,6 +2,7 @@
 
 mod account;
 mod backup;
+mod doctor;
 mod key;
 mod modem;
 mod portable;
@@ -52,6 +53,7 @@ enum Subcommand {
     CheckConfig(serve::CheckConfig),
     SampleConfig(serve::SampleConfig),
     Setup(setup::Setup),
+    Doctor(doctor::Doctor),
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
@@ -97,6 +99,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Subcommand::Setup(setup)) => setup::run(&setup),
+        Some(Subcommand::Doctor(doctor)) => doctor::run(&doctor),
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
