@@ -56,7 +56,7 @@ fn a_state_has_one_text() {
         (text.replace("proto 1", "proto 1 2"), wrong_line),
         (text.replace("param charter ", "param charter 00"), wrong_line),
         // One node is not both.
-        (format!("{text}").replace("banned e.example", "banned a.example"), TextError::NotCanonical),
+        (text.replace("banned e.example", "banned a.example"), TextError::NotCanonical),
     ] {
         assert_eq!(State::parse(&wrong), Err(error), "{wrong}");
     }
