@@ -155,6 +155,10 @@ fn epochs_have_one_text() {
         state: StateHash([5; 32]),
     };
     let one = genesis.to_text();
+    let found = CertifiedEpoch::found(genesis.clone(), &[&keys("a.example").vote()]).to_text();
+    let two_ends = found.replacen("\n\n", "\n\n— x\n\n", 1);
+    assert_eq!(CertifiedEpoch::parse(two_ends.as_bytes()), Err(TextError::Line("certificate")));
+    assert_eq!(CertifiedEpoch::parse(one.as_bytes()), Err(TextError::Line("certificate")));
     assert_eq!(Epoch::parse(&one), Ok(Epoch::Genesis(genesis)));
     let other = decision.to_text();
     assert_eq!(Epoch::parse(&other), Ok(Epoch::Decision(decision)));
