@@ -154,7 +154,7 @@
 //! before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
 //! RFC 6901 and RFC 7617 (providers of text messages), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and
 //! RFC 9497 (keys on ristretto255), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open list), XEP-0027 (signed
-//! announcements), XEP-0300 (names of hash functions), RFC 8555
+//! announcements), XEP-0283 (accounts that have moved), XEP-0300 (names of hash functions), RFC 8555
 //! and RFC 8737 (challenges of certificates' authorities).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
