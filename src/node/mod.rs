@@ -36,6 +36,7 @@ mod expiry;
 mod host;
 mod hub;
 mod identity;
+mod key_directory;
 mod login;
 mod modem;
 mod peers;
@@ -202,7 +203,7 @@ async fn serve(
             peer_listeners.extend(bound.into_iter().map(|listener| (listener, start)));
         }
     }
-    let (website, upload_clerk) = Website::open(config, &certificate)?;
+    let (website, upload_clerk) = Website::open(config, &certificate, &store, &server_key)?;
     let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
     let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
     let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
