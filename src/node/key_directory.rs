@@ -3,6 +3,7 @@
 //! | Key | Asked by | Given |
 //! |---|---|---|
 //! | the server's | fingerprint, `xmpp:DOMAIN`, the domain | always |
+//! | the server's former one, with its revocation | fingerprint | always |
 //! | an account's present one | fingerprint, address | if `web.user_keys` is on, its owner may be found by telephone number (as in the roster match), and the account is not disabled |
 //! | a visitor's, a former one | | never |
 //!
@@ -28,15 +29,22 @@ pub(super) struct KeysOfNode {
     domain: BareJid,
     store: Store,
     server_key: Arc<ServerKey>,
+    former: Option<Arc<UserRing>>,
     user_keys: bool,
     asked: Mutex<(Buckets<IpAddr>, TokenBucket)>,
 }
 
 impl KeysOfNode {
-    pub(super) fn new(domain: BareJid, store: Store, server_key: Arc<ServerKey>, user_keys: bool) -> KeysOfNode {
+    pub(super) fn new(
+        domain: BareJid,
+        store: Store,
+        server_key: Arc<ServerKey>,
+        former: Option<Arc<UserRing>>,
+        user_keys: bool,
+    ) -> KeysOfNode {
         let networks = Buckets::new(THROTTLE_ENTRIES_MAX, KEY_QUESTIONS_PER_NETWORK, KEY_QUESTIONS_PER_NETWORK_REFILL);
         let all = TokenBucket::new(Instant::now(), KEY_QUESTIONS_ALL, KEY_QUESTIONS_ALL_REFILL);
-        KeysOfNode { domain, store, server_key, user_keys, asked: Mutex::new((networks, all)) }
+        KeysOfNode { domain, store, server_key, former, user_keys, asked: Mutex::new((networks, all)) }
     }
 
     fn is_server(&self, wanted: &Wanted) -> bool {
@@ -100,6 +108,11 @@ impl KeyDirectory for KeysOfNode {
                 created: self.server_key.created().secs(),
                 id: format!("xmpp:{}", self.domain),
             });
+        }
+        if let (Wanted::Fingerprint(asked), Some(former)) = (wanted, &self.former)
+            && former.fingerprint().0 == *asked
+        {
+            return Ok(found(former, format!("xmpp:{}", self.domain)));
         }
         if !self.user_keys {
             return Err(NoKey::NotHere);

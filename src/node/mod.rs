@@ -52,6 +52,7 @@ mod worker;
 pub use component_port::SecretFault;
 pub use identity::{IdentityFault, read_server_key};
 pub use random::random_bytes;
+pub use trust::{Renewal, RenewalFault, Renewed, renew};
 
 use std::fmt;
 use std::fs;

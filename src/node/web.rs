@@ -59,7 +59,9 @@ impl Website {
         let mut site = Site::default()
             .with(HostMeta::XML_PATH, HostMeta::xml(Vec::new()))
             .with(HostMeta::JSON_PATH, HostMeta::json(Vec::new()));
-        let keys = KeysOfNode::new(config.domain.clone(), store.clone(), server_key.clone(), config.web.user_keys);
+        let former = identity::former(&config.data_dir).map(Arc::new);
+        let user_keys = config.web.user_keys;
+        let keys = KeysOfNode::new(config.domain.clone(), store.clone(), server_key.clone(), former, user_keys);
         let (keys, name) = (Arc::new(keys), ascii(&config.domain));
         site = site.with(KeyPage::WKD_PATH, KeyPage::wkd(keys.clone(), name.clone()));
         site = site.with(KeyPage::HKP_PATH, KeyPage::hkp(keys, name));

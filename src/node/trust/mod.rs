@@ -7,12 +7,14 @@
 mod acts;
 mod facts;
 mod keys;
+mod renewal;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 mod visits;
 
 pub use facts::{NodeFacts, TrustReply, TrustRequest};
+pub use renewal::{Renewal, RenewalFault, Renewed, renew};
 pub(super) use upkeep::keep;
 pub(super) use visits::{Visited, must_go};
 
