@@ -229,6 +229,14 @@ pub const WEB_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub const WEB_BODY_GRACE: Duration = Duration::from_secs(60);
 /// and longer if it moves with so many bytes a second on average.
 pub const WEB_BODY_RATE_MIN: u64 = 1024;
+/// Questions for users' keys over the web that one network may ask at once, and how often one more: 144 a day.
+pub const KEY_QUESTIONS_PER_NETWORK: u32 = 50;
+/// See [`KEY_QUESTIONS_PER_NETWORK`].
+pub const KEY_QUESTIONS_PER_NETWORK_REFILL: Duration = Duration::from_secs(600);
+/// The same of all networks together: 1,440 a day, by which ten million numbers take 19 years.
+pub const KEY_QUESTIONS_ALL: u32 = 500;
+/// See [`KEY_QUESTIONS_ALL`].
+pub const KEY_QUESTIONS_ALL_REFILL: Duration = Duration::from_secs(60);
 /// Bytes of a file that are in memory at once, for each of [`WEB_CONNECTIONS_MAX`].
 pub const WEB_CHUNK_BYTES: usize = 64 * 1024;
 
