@@ -10,7 +10,7 @@ mod person;
 mod support;
 
 use std::fs::{self, File};
-use std::os::unix::fs::{MetadataExt, PermissionsExt, chown};
+use std::os::unix::fs::{PermissionsExt, chown};
 use std::os::unix::net::UnixDatagram;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -39,6 +39,7 @@ fn a_package_is_installed_used_upgraded_removed_and_purged() {
         direct: false,
         version: TlsVersion::V13,
         certificate: None,
+        from: None,
     };
     let mut anna = Person::new(0, "+15555215554", how.clone());
     let mut bruno = Person::new(1, "+393351234567", how);
@@ -169,18 +170,19 @@ impl Place {
         chown(&device, Some(0), Some(dialout)).unwrap();
         fs::set_permissions(&device, fs::Permissions::from_mode(0o660)).unwrap();
         let path = self.path(&CONFIG[1..]);
-        let mut text = fs::read_to_string(&path).unwrap();
-        for (from, to) in [
-            ("domain = \"example.org\"", format!("domain = \"{DOMAIN}\"")),
-            ("#via = \"terminal\"", "via = \"modem\"".to_owned()),
-            ("#countries = [\"home\"]", "countries = \"all\"".to_owned()),
-            ("#device = \"auto\"", format!("device = \"{}\"", device.display())),
-        ] {
-            assert!(text.contains(from), "the packaged configuration has no {from}");
-            text = text.replacen(from, &to, 1);
-        }
-        fs::write(&path, text).unwrap();
-        assert_eq!(fs::metadata(&path).unwrap().mode() & 0o777, 0o640);
+        // The file that the package brought lies there: what is unset in it is set, and nothing the second time.
+        let port = device.display().to_string();
+        let mut setup = vec!["kontalk-node", "setup", "--yes", "--domain", DOMAIN, "--contact", "admin@kontalk.test"];
+        setup.extend(["--certificate", "self-signed", "--codes", "modem", "--modem-device", &port]);
+        self.run(&setup);
+        let text = fs::read_to_string(&path).unwrap();
+        self.run(&setup);
+        assert_eq!(fs::read_to_string(&path).unwrap(), text);
+        // The people of this story live in several countries.
+        let home = "#countries = [\"home\"]";
+        assert!(text.contains(home), "{text}");
+        fs::write(&path, text.replacen(home, "countries = \"all\"", 1)).unwrap();
+        assert_eq!(self.rights(&CONFIG[1..]), "640 root:kontalk-node");
         self.run(&["kontalk-node", "check-config", "--config", CONFIG]);
     }
 }
