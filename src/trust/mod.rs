@@ -33,7 +33,7 @@ pub use card::{
 };
 pub use domain::{NodeDomain, NodeDomainError};
 pub use edge::{Edge, EdgeFault, edge, issue_time};
-pub use guard::{CLOCK_LEEWAY, ClockSuspect, Lesson, judge_clock, learn, next_seq};
+pub use guard::{CLOCK_LEEWAY, ClockSuspect, Lesson, judge_clock, learn, next_seq, seq_after_restore};
 pub use introduction::{INTRODUCTION_BYTES_MAX, Introduction, IntroductionError};
 pub use key::{KeyKind, Signer, Verifier, VerifierError};
 pub use label::public_key;
