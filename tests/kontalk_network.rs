@@ -26,7 +26,7 @@ use person::Person;
 use support::body;
 use support::client::{Client, ClientCertificate, Connect};
 use support::node::{Node, NodeOptions};
-use support::stanzas::body_of;
+use support::stanzas::{body_of, refusal};
 
 const DOMAINS: [&str; 5] = ["a.kontalk.test", "b.kontalk.test", "c.kontalk.test", "d.kontalk.test", "e.kontalk.test"];
 
@@ -176,6 +176,29 @@ fn a_node_that_is_away_delays_the_address_book_and_harms_nothing() {
     assert_eq!(found.children().count(), 1);
     // The app gives up after 15 s.
     assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+}
+
+#[test]
+fn a_number_in_use_at_another_node_conflicts_unless_its_user_insists() {
+    let mut nodes = network(3);
+    let mut bruno = Person::new(1, "+393351234567", Connect::to(&nodes[1]));
+    bruno.register(&mut nodes[1], false);
+    let mut here = Person::new(2, "+393351234567", Connect::to(&nodes[0]));
+    let conflict = refusal("conflict", "modify");
+    let refused = here.stranger().request_code(&here.number, false);
+    assert_eq!(refused.err(), Some(conflict.clone()));
+    // A node that is silent changes neither what another says nor that newcomers get in; the app gives up after 15 s.
+    nodes[2].kill9();
+    let begun = Instant::now();
+    let refused = here.stranger().request_code(&here.number, false);
+    assert_eq!(refused.err(), Some(conflict));
+    let mut carla = Person::new(3, "+4915112345678", Connect::to(&nodes[0]));
+    carla.register(&mut nodes[0], false);
+    assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+    // He insists, and has an account at each.
+    here.register(&mut nodes[0], true);
+    here.online().close();
+    bruno.online().close();
 }
 
 /// A group of fifty, ten on each of five nodes.

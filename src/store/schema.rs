@@ -47,7 +47,7 @@ use crate::stream::ClientId;
 use crate::trust::NodeDomain;
 
 /// The version of all this.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = if cfg!(feature = "next-schema") { 2 } else { 1 };
 
 /// The open trees.
 pub(super) struct Trees {
