@@ -70,7 +70,8 @@ fn a_stolen_machine_comes_back_from_backup_and_words_and_everybody_knows_it_agai
     visit(&anna, &here).expect("a user of a trusted node");
     let (mut app, mut friend) = (anna.online(), bea.online());
     app.befriend(&mut friend);
-    (app.close(), friend.close());
+    app.close();
+    friend.close();
 
     // The operator has a backup and a piece of paper.
     let config = home.config_path();
