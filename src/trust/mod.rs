@@ -34,7 +34,7 @@ pub use card::{
 };
 pub use domain::{NodeDomain, NodeDomainError};
 pub use edge::{Edge, EdgeFault, edge, issue_time};
-pub use guard::{CLOCK_LEEWAY, ClockSuspect, Lesson, judge_clock, learn, next_seq};
+pub use guard::{CLOCK_LEEWAY, ClockSuspect, Lesson, judge_clock, learn, next_seq, seq_after_restore};
 pub use introduction::{INTRODUCTION_BYTES_MAX, Introduction, IntroductionError};
 pub(crate) use key::hex;
 pub use key::{KeyKind, Signer, Verifier, VerifierError};

@@ -386,3 +386,23 @@ fn nothing_is_renewed_with_other_words_or_while_the_node_runs() {
     assert_eq!(renewed.users, 0);
     assert!(renew(&empty, Renewal::Rotate, &home.words, None, at(2100)).is_ok());
 }
+
+#[test]
+fn a_restored_node_says_nothing_that_others_may_have_heard_otherwise() {
+    let mut node = Node::new(35);
+    let seq = |node: &Node| node.trust().own_reach().unwrap().unwrap().reach().seq;
+    let before = seq(&node);
+    let mark = node.dir.join("restored.json");
+    let text = format!("{{\"made\":\"{}\",\"restored\":\"{}\"}}", at(300), at(900));
+    std::fs::write(&mark, text).unwrap();
+    node.restart(at(900));
+    assert_eq!(seq(&node), before + 1 + 600 / 60 + 1000, "whatever was made in between is below it");
+    // Once; and the mark stays until the new number is durable, should the power fail.
+    node.trust().round(1, node.tls, at(960));
+    assert_eq!(seq(&node), before + 1011);
+    assert!(mark.exists());
+    node.trust().restored_seen_to();
+    assert!(!mark.exists());
+    node.restart(at(1000));
+    assert_eq!(seq(&node), before + 1011);
+}
