@@ -39,6 +39,7 @@ fn a_package_is_installed_used_upgraded_removed_and_purged() {
         direct: false,
         version: TlsVersion::V13,
         certificate: None,
+        from: None,
     };
     let mut anna = Person::new(0, "+15555215554", how.clone());
     let mut bruno = Person::new(1, "+393351234567", how);
