@@ -18,7 +18,7 @@
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`trust`] | other nodes: cards, where they are, whom to trust, whose users may visit | words pgp |
-//! | | [`vote`] | the democratic network: its texts, who must agree, what is valid | words pgp trust |
+//! | | [`vote`] | the democratic network: its texts, who must agree, what is valid, which epoch comes next | words pgp trust |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`dispatch`] | by which way a number is challenged, and whether: routes, budgets, breakers | words |
 //! | | [`admin`] | administration in chat: forms in, operations out | words |
@@ -29,6 +29,7 @@
 //! | | [`federation`] | other servers: their streams, who they are, what waits for them | words router |
 //! | | [`upload`] | who may put which file where | words |
 //! | | [`setup`] | an operator's answers to a configuration, and what is left to do | words |
+//! | | [`doctor`] | what is found around a node, judged, with the remedy | words setup |
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust federation dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
@@ -153,7 +154,7 @@
 //! before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
 //! RFC 6901 and RFC 7617 (providers of text messages), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and
 //! RFC 9497 (keys on ristretto255), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open list), XEP-0027 (signed
-//! announcements), XEP-0300 (names of hash functions), RFC 8555
+//! announcements), XEP-0283 (accounts that have moved), XEP-0300 (names of hash functions), RFC 8555
 //! and RFC 8737 (challenges of certificates' authorities).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -168,6 +169,7 @@ pub mod chapters;
 pub mod component;
 pub mod config;
 pub mod dispatch;
+pub mod doctor;
 pub mod federation;
 pub mod jid;
 pub mod limits;

@@ -30,6 +30,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "federation", "words router"),
     ("decisions", "upload", "words"),
     ("decisions", "setup", "words"),
+    ("decisions", "doctor", "words setup doctor"),
     ("edges", "store", "words roster archive router stream pubsub push trust federation dispatch"),
     ("edges", "net", "limits"),
     ("edges", "sms", "limits phone"),
@@ -47,7 +48,8 @@ const MAP: &[(&str, &str, &str)] = &[
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.
-const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node age backup portable jid stanza setup")];
+const BINARY: &[(&str, &str)] =
+    &[("main", "command"), ("command", "config node age backup portable jid stanza setup doctor")];
 
 /// Libraries, and the only rooms that may name them.
 const SOLE_USERS: &[(&str, &[&str])] = &[

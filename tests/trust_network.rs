@@ -16,6 +16,8 @@ mod network;
 mod peer;
 #[path = "support/person.rs"]
 mod person;
+#[path = "support/router.rs"]
+mod router;
 mod support;
 
 use std::net::SocketAddr;
@@ -29,6 +31,7 @@ use kontalk_node::xml::{Element, ns};
 use network::{Place, goes_to, within};
 use peer::Peer;
 use person::Person;
+use router::Router;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 use support::body;
@@ -88,7 +91,8 @@ fn a_user_of_a_trusted_node_comes_in_and_is_out_within_five_seconds_of_its_end()
     assert_eq!(login(&anna).err().as_deref(), Some("not-authorized"));
     b.trusts(&a);
     let waiting = anna.online().cut().expect("a session that can be resumed");
-    let mut live = Person { device: "another", ..copy(&anna) }.online();
+    anna.device = "another";
+    let mut live = anna.online();
 
     let begun = Instant::now();
     b.trust(&["revoke", A, "--reason", "test"]);
@@ -100,17 +104,6 @@ fn a_user_of_a_trusted_node_comes_in_and_is_out_within_five_seconds_of_its_end()
     b.trust(&["add", A, "--fingerprint", &a.fingerprint]);
     let mut client = login(&anna).unwrap();
     assert_eq!(client.resume(&waiting), Err("item-not-found".to_owned()));
-}
-
-fn copy(person: &Person) -> Person {
-    let key = keys::ClientKey::numbered(0, "", std::time::SystemTime::now());
-    Person {
-        number: person.number.clone(),
-        ring: person.ring.clone(),
-        key,
-        how: person.how.clone(),
-        device: person.device,
-    }
 }
 
 #[test]
@@ -188,6 +181,87 @@ fn e_a_node_whose_address_changes_is_back_within_a_minute_without_dns() {
     anna.expect_body(&words);
     within(MINUTE, "the third node knows", || c.knows_reach(A) == Some(2));
     c.node.log_says("trust: a.net.test says with reach 2");
+}
+
+#[test]
+fn e_a_node_behind_a_router_whose_address_changes_is_back_within_a_minute() {
+    let b = Place::new(B, "", "");
+    // Nobody can dial A, and A reaches B by way of its router.
+    let router = Router::new((b.address, 5269).into());
+    let hosts = format!("hosts = [\"{B}={}:5269\"]\n", router.address);
+    let a = Place::new(A, &hosts, &format!("addresses = [\"{NOWHERE}\"]\n"));
+    b.trusts(&a);
+    a.trusts(&b);
+    let (mut anna, mut bruno) = (user(&a, "anna"), user(&b, "bruno"));
+    let words = body("before");
+    bruno.say(&anna.bare(), &words);
+    anna.expect_body(&words);
+    bruno.wait_acked();
+
+    // From now on what goes over the old connections gets nowhere, and nobody is told.
+    router.new_address();
+    let begun = Instant::now();
+    let words = body("after");
+    bruno.say(&anna.bare(), &words);
+    anna.set_patience(MINUTE);
+    anna.expect_body(&words);
+    assert!(begun.elapsed() < MINUTE, "it took {:?}", begun.elapsed());
+    println!("the link was back after {:?}", begun.elapsed());
+}
+
+#[test]
+fn streams_are_judged_again_when_trust_ends_and_when_it_begins() {
+    let (a, b) = pair();
+    let (mut anna, mut bruno) = (user(&a, "anna"), user(&b, "bruno"));
+    let say = |from: &mut Client, to: &mut Client, what: &str| {
+        let words = body(what);
+        from.say(&to.bare(), &words);
+        to.expect_body(&words);
+        // What was confirmed is not sent again when the stream ends.
+        from.wait_acked();
+    };
+    say(&mut bruno, &mut anna, "as nodes");
+    let before = b.node.lines();
+    b.trust(&["revoke", A]);
+    a.node.log_says("with b.net.test ended: it ended the stream: reset");
+    // A server as any other, which its key still proves.
+    say(&mut bruno, &mut anna, "as foreign servers");
+    b.node.log_says_since(before, "a.net.test (by certificate");
+    let before = b.node.lines();
+    b.trust(&["add", A, "--fingerprint", &a.fingerprint]);
+    b.node.log_says_since(before, "a.net.test (by pinned key");
+    say(&mut anna, &mut bruno, "as nodes again");
+}
+
+#[test]
+fn who_is_denied_reaches_his_contacts_here_and_nobody_else() {
+    for (banned, to_friend, to_stranger) in
+        [("quarantine", true, false), ("allow", true, true), ("block", false, false)]
+    {
+        let a = Place::new(A, "", "");
+        let b = Place::new(B, "", &format!("banned_s2s = \"{banned}\"\n"));
+        a.trusts(&b);
+        b.trusts(&a);
+        let (mut anna, mut friend, mut stranger) = (user(&a, "anna"), user(&b, "friend"), user(&b, "stranger"));
+        friend.befriend(&mut anna);
+        b.trust(&["deny", A]);
+        for (client, arrives) in [(&mut friend, to_friend), (&mut stranger, to_stranger)] {
+            let words = body(format!("{banned} to {}", client.bare()));
+            let id = anna.next_id();
+            anna.send(&format!("<message type='chat' id='{id}' to='{}'><body>{words}</body></message>", client.bare()));
+            if arrives {
+                client.expect_body(&words);
+            } else if banned == "quarantine" {
+                anna.expect("an error", |el| el.attribute("type") == Some("error") && el.attribute("id") == Some(&id));
+            }
+        }
+        if banned == "block" {
+            a.node.log_says("no stream to b.net.test: its server: it ended the stream: policy-violation");
+            let id = friend.next_id();
+            friend.send(&format!("<message type='chat' id='{id}' to='{}'><body>x</body></message>", anna.bare()));
+            friend.expect("an error", |el| el.attribute("type") == Some("error") && el.attribute("id") == Some(&id));
+        }
+    }
 }
 
 #[test]

@@ -2,8 +2,10 @@
 
 mod account;
 mod backup;
+mod doctor;
 mod key;
 mod modem;
+mod node;
 mod portable;
 mod progress;
 mod secret;
@@ -52,6 +54,7 @@ enum Subcommand {
     CheckConfig(serve::CheckConfig),
     SampleConfig(serve::SampleConfig),
     Setup(setup::Setup),
+    Doctor(doctor::Doctor),
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
@@ -61,6 +64,7 @@ enum Subcommand {
     Export(portable::Export),
     Import(portable::Import),
     Trust(trust::Trust),
+    Node(node::Node),
     Modem(modem::Modem),
     Sms(sms::Sms),
     Version(Version),
@@ -97,6 +101,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Subcommand::Setup(setup)) => setup::run(&setup),
+        Some(Subcommand::Doctor(doctor)) => doctor::run(&doctor),
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
@@ -106,6 +111,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Export(export)) => portable::export(&export),
         Some(Subcommand::Import(import)) => portable::import(&import),
         Some(Subcommand::Trust(trust)) => trust::run(trust),
+        Some(Subcommand::Node(node)) => node::run(node),
         Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Sms(sms)) => sms::run(sms),
         Some(Subcommand::Version(_)) => version(),

@@ -543,6 +543,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "web.listen", example: "[\"[::]:5280\"]" },
     Key { path: "web.url", example: "\"https://files.example.org\"" },
     Key { path: "web.reverse_proxy", example: "false" },
+    Key { path: "web.user_keys", example: "true" },
     Key { path: "upload.enabled", example: "true" },
     Key { path: "upload.file_mib_max", example: "20" },
     Key { path: "upload.quota_mib", example: "100" },

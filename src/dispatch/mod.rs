@@ -17,8 +17,9 @@
 //! users of other blocks do not notice.
 //!
 //! **Reports.** Where a network reports what became of a message ([`Dispatcher::await_report`], [`Dispatcher::reported`]), it is
-//! counted; a route whose messages do not arrive in a country is used last there, and a number whose message did not arrive is challenged
-//! by another route the next time. Nothing is proved and nothing given back by a report.
+//! counted; what did not arrive goes out again by another route ([`Dispatcher::again`]); a route whose messages do not arrive in a
+//! country is used last there, and a number whose message did not arrive is challenged by another route the next time. Nothing is
+//! proved and nothing given back by a report.
 //!
 //! **Memory.** Counters of at most [`DISPATCH_PREFIXES_MAX`] prefixes under keyed hashes: no number is kept. [`Dispatcher::changes`] gives what
 //! should survive a restart, [`Dispatcher::restore`] takes it back.

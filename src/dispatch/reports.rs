@@ -4,7 +4,8 @@
 //! once: what comes twice, late, or for a message that nobody sent changes nothing. One that overtakes the answer to the message
 //! itself is kept for [`EARLY_TTL`] until that is known. Only hashes of names of messages are kept, in memory, and no number.
 //!
-//! What a report changes: the route's counts; whether the route is tried last for its country, when three messages in a row did not
+//! What a report changes: the same code goes out by another route while its user still waits for it, if the fault is not the number's;
+//! the route's counts; whether the route is tried last for its country, when three messages in a row did not
 //! arrive there for a reason that is not the number's; and by which way the same number is challenged next. It proves nothing of
 //! anybody's number, and gives no budget back: in some countries reports are made up, and a message that did not arrive is paid for.
 
@@ -93,6 +94,26 @@ impl Dispatcher {
                 false
             }
         }
+    }
+
+    /// A message did not arrive, for a reason that is the route's: may another of the same kind carry the same code? Then that one is
+    /// charged, and is [`Trip::route`] from now on. Nothing is given back for the first.
+    pub fn again(&mut self, now: Instant, trip: &mut Trip) -> bool {
+        let (used, kind) = (trip.route(), self.kind_of(trip.route()));
+        let country = trip.country;
+        trip.legs_left = trip.legs_left.saturating_sub(1);
+        trip.routes.retain(|index| {
+            let known = self.plan.routes.get(*index).zip(self.routes.get(*index));
+            known.is_some_and(|(route, state)| {
+                let is_affordable = route.day_max.is_none_or(|max| state.counter.day.check(now, max).is_ok());
+                *index != used && route.kind == kind && state.barred(now, country).is_none() && is_affordable
+            })
+        });
+        if trip.legs_left == 0 || trip.routes.is_empty() || (!kind.is_free() && self.check(now, trip).is_err()) {
+            return false;
+        }
+        self.charge(now, trip);
+        true
     }
 
     fn apply(&mut self, now: Instant, index: usize, address: KeyedHash, country: u16, arrival: Arrival) {

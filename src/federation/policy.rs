@@ -97,7 +97,7 @@ pub trait Pins: Send + Sync + fmt::Debug {
         false
     }
 
-    /// The stream feature by which we show this domain that we are a node; `None` if we are none.
+    /// The stream feature by which we show this domain that we are a node; `None` if we are none, or it is none to us.
     fn feature(&self, _domain: &BareJid) -> Option<Element> {
         None
     }

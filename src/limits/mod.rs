@@ -120,9 +120,9 @@ pub const S2S_IDLE: Duration = Duration::from_secs(600);
 /// A stream of another server from which nothing came for so long is closed.
 pub const S2S_ACCEPTED_IDLE: Duration = Duration::from_secs(1800);
 /// A node is asked whether it is there after so much silence: an address that changed breaks no connection by itself.
-pub const S2S_NODE_IDLE_BEFORE_PING: Duration = Duration::from_secs(20);
+pub const S2S_NODE_IDLE_BEFORE_PING: Duration = Duration::from_secs(15);
 /// A node that does not answer for so long is dialled again.
-pub const S2S_NODE_PING_TIMEOUT: Duration = Duration::from_secs(15);
+pub const S2S_NODE_PING_TIMEOUT: Duration = Duration::from_secs(10);
 /// The longest wait before a trusted node without a stream is dialled again.
 pub const S2S_NODE_RETRY_LONGEST: Duration = Duration::from_secs(20);
 /// Nodes of which one gossips in one stanza.
@@ -229,6 +229,14 @@ pub const WEB_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub const WEB_BODY_GRACE: Duration = Duration::from_secs(60);
 /// and longer if it moves with so many bytes a second on average.
 pub const WEB_BODY_RATE_MIN: u64 = 1024;
+/// Questions for users' keys over the web that one network may ask at once, and how often one more: 144 a day.
+pub const KEY_QUESTIONS_PER_NETWORK: u32 = 50;
+/// See [`KEY_QUESTIONS_PER_NETWORK`].
+pub const KEY_QUESTIONS_PER_NETWORK_REFILL: Duration = Duration::from_secs(600);
+/// The same of all networks together: 1,440 a day, by which ten million numbers take 19 years.
+pub const KEY_QUESTIONS_ALL: u32 = 500;
+/// See [`KEY_QUESTIONS_ALL`].
+pub const KEY_QUESTIONS_ALL_REFILL: Duration = Duration::from_secs(60);
 /// Bytes of a file that are in memory at once, for each of [`WEB_CONNECTIONS_MAX`].
 pub const WEB_CHUNK_BYTES: usize = 64 * 1024;
 
@@ -282,6 +290,9 @@ pub const PREFIX_CODES_PER_DAY_MAX: u32 = 20;
 pub const DISPATCH_PREFIXES_MAX: usize = 4096;
 /// Messages whose network is to report what became of them: 4,096 × about 100 bytes.
 pub const REPORTS_AWAITED_MAX: usize = 4096;
+/// Codes that were taken and may have to go out again by another way, with the numbers in memory until they are proved or expire:
+/// 1,024 × about 600 bytes.
+pub const SENT_CODES_MAX: usize = 1024;
 /// Challenges on their way out at once, with the numbers in memory: 64 × about 1 KiB. A modem sends one in some seconds.
 pub const SENDING_MAX: usize = 64;
 /// How long a client's request waits to hear whether its message went out; then it is told that it is on its way. Clients give up after 15 s.

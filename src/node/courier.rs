@@ -3,7 +3,8 @@
 //! A challenge is a [`Job`] from the moment its form is admitted until its outcome is known: it holds the number, in memory only, and
 //! one of [`SENDING_MAX`] places; without one the client is told to come again. A job goes through the routes that `dispatch` names,
 //! with the same code, until one takes it; before each that costs something, what it costs is on the disk, so that a crash makes nobody
-//! forget it. What is lost in a crash is asked for again by its user.
+//! forget it. Where networks report what became of a message, the number stays in memory until it is proved or its code has expired, and
+//! what did not arrive goes out again by another route with the same code. What is lost in a crash is asked for again by its user.
 
 use std::future::Future;
 use std::net::IpAddr;
@@ -18,7 +19,9 @@ use super::random::random_bytes;
 use crate::account::{Ask, CALLER_DIGITS, Fingerprint, Heard, PhoneForm, Refusal, Registrar, Shown, Verdict, Word};
 use crate::dispatch::{Alert, Arrival, CounterKey, Dispatcher, Facts, Kept, Next, Outcome, Refused, Trip, Wish};
 use crate::jid::BareJid;
-use crate::limits::{BoundedMap, CHALLENGES_MAX, SENDING_MAX, SENDING_PATIENCE, SENDING_TIMEOUT};
+use crate::limits::{
+    BoundedMap, CHALLENGES_MAX, CODE_TTL, SENDING_MAX, SENDING_PATIENCE, SENDING_TIMEOUT, SENT_CODES_MAX,
+};
 use crate::phone::{AppHash, ChallengeKind, Code, PhoneNumber, SmsText};
 use crate::router::Ticket;
 use crate::sms::{Checked, SmsError, SmsSender, VerificationId, Verifier};
@@ -97,6 +100,8 @@ pub struct Courier {
     ledger: Box<dyn Ledger>,
     under_way: Arc<AtomicUsize>,
     verifications: Mutex<BoundedMap<BareJid, Verification>>,
+    /// By route and by what its network calls the message.
+    sent: Mutex<BoundedMap<(usize, String), SentCode>>,
 }
 
 /// A code that a provider sent.
@@ -113,6 +118,23 @@ pub struct Job {
     peer: IpAddr,
     trip: Trip,
     _place: Place,
+}
+
+/// A code that a network took, and of which it will report whether it arrived.
+struct SentCode {
+    form: PhoneForm,
+    peer: IpAddr,
+    trip: Trip,
+    code: Code,
+    serial: u64,
+    until: Instant,
+}
+
+/// A code that did not arrive, to be sent by another route.
+pub struct Resend {
+    job: Job,
+    code: Code,
+    serial: u64,
 }
 
 /// One of the places of jobs; free again when it is dropped.
@@ -140,6 +162,7 @@ impl Courier {
             ledger: parts.ledger,
             under_way: Arc::new(AtomicUsize::new(0)),
             verifications: Mutex::new(BoundedMap::new(CHALLENGES_MAX)),
+            sent: Mutex::new(BoundedMap::new(SENT_CODES_MAX)),
         }
     }
 
@@ -208,11 +231,10 @@ impl Courier {
             let next = self.dispatcher().ended(self.now(), &mut job.trip, outcome);
             match next {
                 Next::Done => {
-                    if let Some(reference) = reference.filter(|_| self.reports.get(route) == Some(&true)) {
-                        self.dispatcher().await_report(self.now(), &job.trip, &reference);
-                    }
                     log::info!("{} was sent a challenge by {}", job.form.address.for_log(), self.name_of(route));
-                    return Ok(self.shown(&job, false, word.as_ref()));
+                    let shown = self.shown(&job, false, word.as_ref());
+                    self.await_report(job, code, serial, reference);
+                    return Ok(shown);
                 }
                 Next::Another => {}
                 Next::Failed if outcome == Outcome::Lost => return Err(self.registrar().code_lost(&job.form, serial)),
@@ -250,14 +272,78 @@ impl Courier {
         }
     }
 
-    /// The network of the route with this name says how the message ended that it calls so. Says whether that was waited for.
-    pub fn reported(&self, route: &str, reference: &str, arrival: Arrival) -> bool {
-        self.dispatcher().reported(self.now(), route, reference, arrival)
+    fn await_report(&self, job: Job, code: Code, serial: u64, reference: Option<String>) {
+        let route = job.trip.route();
+        let Some(reference) = reference.filter(|_| self.reports.get(route) == Some(&true)) else { return };
+        let now = self.now();
+        self.dispatcher().await_report(now, &job.trip, &reference);
+        let Job { form, peer, trip, _place } = job;
+        if !self.registrar().is_open(now, &form.address, serial) {
+            // Typed in already: no reason to keep the number.
+            return;
+        }
+        let sent = SentCode { form, peer, trip, code, serial, until: now + CODE_TTL };
+        self.sent().insert((route, reference), sent);
+    }
+
+    /// The network of the route with this name says how the message ended that it calls so. Says whether that was waited for, and what
+    /// is to be sent again because of it.
+    pub fn reported(&self, route: &str, reference: &str, arrival: Arrival) -> (bool, Option<Resend>) {
+        let now = self.now();
+        if !self.dispatcher().reported(now, route, reference, arrival) {
+            return (false, None);
+        }
+        let index = self.dispatcher().plan().routes.iter().position(|known| known.name == route);
+        let sent = index.and_then(|index| self.sent().remove(&(index, reference.to_owned())));
+        let sent = sent
+            .filter(|sent| arrival == Arrival::Lost && self.registrar().is_open(now, &sent.form.address, sent.serial));
+        (true, sent.and_then(|sent| self.resend(now, sent)))
+    }
+
+    fn resend(&self, now: Instant, sent: SentCode) -> Option<Resend> {
+        let SentCode { form, peer, mut trip, code, serial, .. } = sent;
+        let place = self.place()?;
+        if !self.dispatcher().again(now, &mut trip) {
+            return None;
+        }
+        Some(Resend { job: Job { form, peer, trip, _place: place }, code, serial })
+    }
+
+    /// Sends the same code by another route; whoever waits for it need do nothing. If no route takes it, he can still ask for one himself.
+    pub async fn send_again(&self, resend: Resend) {
+        let Resend { mut job, code, serial } = resend;
+        loop {
+            if !self.spend().await {
+                return self.dispatcher().dropped(&job.trip);
+            }
+            let route = job.trip.route();
+            let (outcome, reference) = self.try_route(route, &job, &code, serial).await;
+            let next = self.dispatcher().ended(self.now(), &mut job.trip, outcome);
+            match next {
+                Next::Done => {
+                    log::info!("{} was sent his code again by {}", job.form.address.for_log(), self.name_of(route));
+                    return self.await_report(job, code, serial, reference);
+                }
+                Next::Another => {}
+                Next::Failed => return,
+            }
+        }
     }
 
     /// The user of this address has proved his number.
     pub fn proved(&self, address: &BareJid) {
         self.dispatcher().proved(address);
+        self.sent().retain(|_, sent| sent.form.address != *address);
+    }
+
+    /// Forgets the numbers of codes that have expired.
+    pub fn expire(&self) {
+        let now = self.now();
+        self.sent().retain(|_, sent| sent.until > now);
+    }
+
+    fn sent(&self) -> MutexGuard<'_, BoundedMap<(usize, String), SentCode>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the operator's test message to a number, whatever the countries and budgets: by the named route, or by all in order until
@@ -327,7 +413,8 @@ impl Courier {
         match self.keep_counters(|dispatcher, now, wall| dispatcher.unkept(now, wall)) {
             Ok(ticket) => self.ledger.durable(ticket).await,
             Err(error) => {
-                log::error!("no code is sent, for it could not be counted: {error}");
+                // What failed is logged where it did; a node that is stopping has closed its store.
+                log::warn!("no code is sent, for it could not be counted: {error}");
                 false
             }
         }

@@ -38,6 +38,7 @@ mod expiry;
 mod host;
 mod hub;
 mod identity;
+mod key_directory;
 mod login;
 mod modem;
 mod peers;
@@ -54,6 +55,7 @@ mod worker;
 pub use component_port::SecretFault;
 pub use identity::{IdentityFault, read_server_key};
 pub use random::random_bytes;
+pub use trust::{Renewal, RenewalFault, Renewed, renew};
 
 use std::fmt;
 use std::fs;
@@ -207,7 +209,7 @@ async fn serve(
             peer_listeners.extend(bound.into_iter().map(|listener| (listener, start)));
         }
     }
-    let (mut website, upload_clerk) = Website::open(config, &certificate)?;
+    let (mut website, upload_clerk) = Website::open(config, &certificate, &store, &server_key)?;
     let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
     let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
     let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
@@ -244,7 +246,7 @@ async fn serve(
     let courier = Arc::new(ways::courier(config, &store, modem.as_ref(), &report_desks)?);
     let report_addresses = report_desks.for_operator();
     if let Some(website) = website.as_mut().filter(|_| !report_desks.is_empty()) {
-        website.add(REPORTS_PATH, report_desks.page(courier.clone()));
+        website.add(REPORTS_PATH, report_desks.page(courier.clone(), executor));
     }
     let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
     let announcer = Announcer::new(config, inbox.clone());

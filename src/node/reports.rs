@@ -12,6 +12,8 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use smol::Executor;
+
 use super::courier::Courier;
 use super::login::lasting_secret;
 use crate::config::Config;
@@ -70,8 +72,8 @@ impl ReportDesks {
     }
 
     /// The page below [`REPORTS_PATH`].
-    pub(super) fn page(self, courier: Arc<Courier>) -> ReportPage {
-        ReportPage { desks: self, courier }
+    pub(super) fn page(self, courier: Arc<Courier>, executor: &'static Executor<'static>) -> ReportPage {
+        ReportPage { desks: self, courier, executor }
     }
 
     /// The desk at this path. The token is compared in constant time.
@@ -121,6 +123,7 @@ impl ReportDesk {
 pub(super) struct ReportPage {
     desks: ReportDesks,
     courier: Arc<Courier>,
+    executor: &'static Executor<'static>,
 }
 
 impl ReportPage {
@@ -166,10 +169,15 @@ impl ReportPage {
             Fate::Failed(failure) if failure.is_of_the_number() => Arrival::Unreachable,
             Fate::Failed(_) => Arrival::Lost,
         };
-        let awaited = self.courier.reported(name, &receipt.reference, arrival);
+        let (awaited, resend) = self.courier.reported(name, &receipt.reference, arrival);
         match receipt.fate {
             Fate::Failed(failure) if awaited => log::warn!("{name}: a code did not arrive: {failure}"),
             _ => log::debug!("{name}: a report of delivery{}", if awaited { "" } else { " that nobody waits for" }),
+        }
+        if let Some(resend) = resend {
+            // The provider does not wait for another's answer.
+            let courier = self.courier.clone();
+            self.executor.spawn(async move { courier.send_again(resend).await }).detach();
         }
     }
 }

@@ -91,6 +91,7 @@ pub(super) fn keep_counters(courier: &Courier) {
 pub(super) async fn keep_counting(courier: Arc<Courier>, announcer: Announcer) {
     for minute in 1u64.. {
         smol::Timer::after(Duration::from_secs(60)).await;
+        courier.expire();
         let alerts = courier.take_alerts();
         announcer.tell(&alerts).await;
         let due = (minute.is_multiple_of(10) || announcer.told_lately()) && courier.dispatcher().has_changes();

@@ -4,10 +4,11 @@
 //! A new schema: raise `schema::VERSION`, say there what changed, and append a step to [`STEPS`]. Steps stay for ever, and read
 //! the records of their time with types of their own.
 
+use super::StoreError;
 use super::schema::Trees;
 
 /// Brings the data from one schema version to the next.
-pub(super) type Step = fn(&Trees) -> sled::Result<()>;
+pub(super) type Step = fn(&Trees) -> Result<(), StoreError>;
 
 /// The first leads from schema 1 to 2, and so on.
 #[cfg(not(feature = "next-schema"))]
@@ -17,7 +18,7 @@ pub(super) const STEPS: &[Step] = &[];
 pub(super) const STEPS: &[Step] = &[|trees| {
     for account in &trees.accounts {
         let (address, record) = account?;
-        trees.accounts.insert(address, record)?;
+        super::changes::put(&trees.accounts, address, record)?;
     }
     Ok(())
 }];

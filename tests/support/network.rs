@@ -32,7 +32,8 @@ impl Place {
         let mut options = NodeOptions { domain, files, ..NodeOptions::default() };
         let listen = format!("listen = [\"{address}:5269\"]\nlisten_tls = [\"{address}:5270\"]\n");
         options.sections.insert("s2s".to_owned(), format!("{listen}dns = [\"{address}:1\"]\n{s2s}"));
-        options.sections.insert("trust".to_owned(), format!("addresses = [\"{address}:5269\"]\n{trust}"));
+        let addresses = if trust.contains("addresses") { "" } else { &format!("addresses = [\"{address}:5269\"]\n") };
+        options.sections.insert("trust".to_owned(), format!("{addresses}{trust}"));
         options.sections.insert("sms".to_owned(), "via = \"terminal\"\ncountries = \"all\"\n".to_owned());
         let node = Node::start(options);
         let made = node.cli(&["trust", "card", "--make"]);

@@ -119,6 +119,39 @@ fn a_number_whose_message_did_not_arrive_gets_the_next_by_another_route_and_no_b
 }
 
 #[test]
+fn what_did_not_arrive_goes_out_again_by_another_route_of_its_kind_within_the_budgets() {
+    let now = Instant::now();
+    let gateway = |day_max| Route { day_max, ..Route::new("gateway", ChallengeKind::Text) };
+    let modem = || Route::new("modem", ChallengeKind::Text);
+    let ring = || Route::new("ring", ChallengeKind::MissedCall);
+    for (routes, day_max, barred, expected) in [
+        (vec![modem(), ring(), gateway(None)], 10, false, Some("gateway")),
+        (vec![modem(), ring()], 10, false, None),
+        (vec![modem()], 10, false, None),
+        // The day's codes, or the route's, are used up; it may not send there.
+        (vec![modem(), gateway(None)], 1, false, None),
+        (vec![modem(), gateway(Some(0))], 10, false, None),
+        (vec![modem(), gateway(None)], 10, true, None),
+    ] {
+        let mut d = dispatcher(Plan { day_max, ..Plan::new(routes) });
+        let mut trip = begin(&mut d, now, SOME).unwrap();
+        assert_eq!(d.ended(now, &mut trip, Outcome::Accepted), Next::Done);
+        if barred {
+            d.routes[1].not_allowed(now, 49);
+        }
+        let left = d.facts(now).left;
+        let again = d.again(now, &mut trip);
+        assert_eq!(again.then(|| d.plan.routes[trip.route()].name.as_str()), expected);
+        assert_eq!(d.facts(now).left, left - u32::from(again));
+    }
+    // Three ways are tried for one request, and no more.
+    let many = (0..5).map(|n| Route::new(&format!("way{n}"), ChallengeKind::Text)).collect();
+    let mut d = dispatcher(Plan::new(many));
+    let mut trip = begin(&mut d, now, SOME).unwrap();
+    assert_eq!([d.again(now, &mut trip), d.again(now, &mut trip), d.again(now, &mut trip)], [true, true, false]);
+}
+
+#[test]
 fn counts_of_reports_survive_a_restart() {
     let now = Instant::now();
     let wall = Timestamp::parse("2026-01-01T12:00:00Z").unwrap();

@@ -22,7 +22,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::{Class, Pair, PeerFault, PingNumber};
+use super::{Class, Pair, PeerFault, PingNumber, Refusal};
 use crate::jid::BareJid;
 use crate::limits::{self, Backoff};
 use crate::router::{LinkId, Now, Receipt};
@@ -50,6 +50,10 @@ pub enum DialFault {
 impl DialFault {
     /// Is it useless to try again soon?
     fn is_lasting(&self) -> bool {
+        if *self == DialFault::Peer(PeerFault::Refused(Refusal::OtherKey)) {
+            // A node with a new key, which will say so shortly.
+            return false;
+        }
         matches!(
             self,
             DialFault::NoSuchDomain

@@ -47,8 +47,11 @@ impl Pins for NodePins {
 
     fn feature(&self, domain: &BareJid) -> Option<Element> {
         let own = self.0.own_card_id()?;
-        let held = NodeDomain::of(domain).and_then(|node| self.0.pinned(&node).ok().flatten());
-        Some(node_feature(held.and_then(|node| node.reach).map_or(0, |reach| reach.seq), &own))
+        let node = NodeDomain::of(domain)?;
+        // Others are foreign servers to us, and what they say of where they are is not asked for.
+        let Standing::Node(_) = self.0.standing(&node) else { return None };
+        let held = self.0.pinned(&node).ok().flatten().and_then(|node| node.reach);
+        Some(node_feature(held.map_or(0, |reach| reach.seq), &own))
     }
 
     fn introduce(&self, _domain: &BareJid, features: &Element, proved: bool) -> Option<Element> {

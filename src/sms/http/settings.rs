@@ -1,6 +1,6 @@
 //! What a provider is told by the configuration: plain data. Secrets are not in it, only the files they are in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits;
@@ -56,6 +56,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The file with its secret, if it has one.
+    pub fn secret_file(&self) -> Option<&Path> {
+        match self {
+            Kind::VonageSms(provider) => Some(&provider.login.secret_file),
+            Kind::VonageVerify(provider) => Some(&provider.login.secret_file),
+            Kind::TwilioSms(provider) => Some(&provider.login.secret_file),
+            Kind::TwilioVerify(provider) => Some(&provider.login.secret_file),
+            Kind::Android(provider) => Some(&provider.login.secret_file),
+            Kind::Template(provider) => provider.secret_file.as_deref(),
+        }
+    }
+
     /// Does it make, send and check codes itself, instead of taking messages?
     pub fn makes_codes(&self) -> bool {
         matches!(self, Kind::VonageVerify(_) | Kind::TwilioVerify(_))

@@ -4,6 +4,7 @@ mod growing;
 mod rules;
 mod texts;
 mod vectors;
+mod wire;
 
 use std::collections::BTreeMap;
 
