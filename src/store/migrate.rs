@@ -4,11 +4,10 @@
 //! A new schema: raise `schema::VERSION`, say there what changed, and append a step to [`STEPS`]. Steps stay for ever, and read
 //! the records of their time with types of their own.
 
-use super::StoreError;
 use super::schema::Trees;
 
 /// Brings the data from one schema version to the next.
-pub(super) type Step = fn(&Trees) -> Result<(), StoreError>;
+pub(super) type Step = fn(&Trees) -> sled::Result<()>;
 
 /// The first leads from schema 1 to 2, and so on.
 #[cfg(not(feature = "next-schema"))]
@@ -18,7 +17,7 @@ pub(super) const STEPS: &[Step] = &[];
 pub(super) const STEPS: &[Step] = &[|trees| {
     for account in &trees.accounts {
         let (address, record) = account?;
-        super::changes::put(&trees.accounts, address, record)?;
+        trees.accounts.insert(address, record)?;
     }
     Ok(())
 }];

@@ -8,22 +8,16 @@ mod acts;
 mod facts;
 mod gossip;
 mod keys;
-<<<<<<< HEAD
 mod links;
-=======
 mod renewal;
->>>>>>> six
 #[cfg(test)]
 mod tests;
 mod upkeep;
 mod visits;
 
 pub use facts::{NodeFacts, TrustReply, TrustRequest};
-<<<<<<< HEAD
 pub(super) use links::{NodePins, keep_links};
-=======
 pub use renewal::{Renewal, RenewalFault, Renewed, renew};
->>>>>>> six
 pub(super) use upkeep::keep;
 pub(super) use visits::{Visited, must_go};
 
