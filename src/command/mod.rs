@@ -3,6 +3,7 @@
 mod account;
 mod backup;
 mod key;
+mod log_level;
 mod modem;
 mod portable;
 mod progress;
@@ -49,6 +50,7 @@ enum Subcommand {
     CheckConfig(serve::CheckConfig),
     SampleConfig(serve::SampleConfig),
     Status(status::Status),
+    LogLevel(log_level::LogLevel),
     Account(account::Account),
     Key(key::Key),
     Backup(backup::Backup),
@@ -93,6 +95,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(Subcommand::Status(status)) => status::run(&status),
+        Some(Subcommand::LogLevel(level)) => log_level::run(&level),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
         Some(Subcommand::Backup(backup)) => backup::back_up(&backup),

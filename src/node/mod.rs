@@ -18,6 +18,9 @@
 //! | one per web listener | connections | connections of its own |
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
+//! | [`acme`], if configured | the certificate's time, an authority | certificate |
+//! | [`dynamic_dns`], if configured | five minutes | a name server |
+//! | [`watch`] | a minute | administrators |
 //!
 //! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for each
 //! provider that codes go out by. A panic in a connection ends that connection; one in the hub ends the process, and whoever
@@ -26,24 +29,32 @@
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
 pub mod accounts;
+mod acme;
+mod bare_sites;
 mod component_port;
 mod components;
 mod connections;
 pub mod control;
 pub mod courier;
 mod desk;
+mod dynamic_dns;
 mod expiry;
 mod host;
 mod hub;
 mod identity;
+pub mod journal;
 mod login;
+mod metrics;
 mod modem;
+mod name_server;
 mod peers;
 mod random;
 mod registration;
+mod reload;
 mod signals;
 mod tokens;
 mod trust;
+mod watch;
 mod ways;
 mod web;
 mod worker;
@@ -72,6 +83,8 @@ use crate::s2s::{Federation, Outlet, Post, Start};
 use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
+use crate::web::ProofBoard;
+use bare_sites::BareSites;
 use component_port::ComponentHost;
 use components::Components;
 use connections::{Connections, Entrance};
@@ -79,10 +92,13 @@ use control::ControlFault;
 use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
+use name_server::NameServer;
 use peers::PeerHost;
 use registration::Registrations;
+use reload::Reloader;
 use signals::Signal;
 use trust::Trust;
+use watch::{Watch, Watchman};
 use ways::Announcer;
 use web::Website;
 use zeroize::Zeroizing;
@@ -141,9 +157,9 @@ impl fmt::Display for NodeFault {
 
 impl std::error::Error for NodeFault {}
 
-/// Runs a node until it is told to stop. Blocks. `announce` takes the lines that a person at the terminal, or a script, waits
+/// Runs a node until it is told to stop. Blocks. `file` is where the configuration was read, to be read again. `announce` takes the lines that a person at the terminal, or a script, waits
 /// for: where it listens, and of a trial node what to try next.
-pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
+pub fn run(config: &Config, file: Option<&Path>, announce: &mut dyn Write) -> Result<(), NodeFault> {
     let begun = Instant::now();
     if let Err(error) = net::raise_open_files() {
         log::warn!("the limit of open files cannot be raised: {error}; many clients will not fit");
@@ -166,6 +182,7 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
     }
     let source = match &config.tls {
         Some(files) => CertificateSource::Files { certificate: files.certificate.clone(), key: files.key.clone() },
+        None if config.acme.is_some() => CertificateSource::Ordered { dir: config.data_dir.clone() },
         None => CertificateSource::SelfMade { dir: config.data_dir.clone() },
     };
     let certificate = OwnCertificate::open(source, config.domain.as_str(), now).map_err(NodeFault::Certificate)?;
@@ -177,7 +194,7 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
         store,
         (server_key, token_secret, trust),
         certificate,
-        announce,
+        (announce, file),
         begun,
     )))
 }
@@ -190,7 +207,7 @@ async fn serve(
     store: Store,
     (server_key, token_secret, trust): (Arc<ServerKey>, Zeroizing<[u8; 32]>, Option<Arc<Trust>>),
     certificate: Arc<OwnCertificate>,
-    announce: &mut dyn Write,
+    (announce, file): (&mut dyn Write, Option<&Path>),
     begun: Instant,
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
@@ -202,7 +219,9 @@ async fn serve(
             peer_listeners.extend(bound.into_iter().map(|listener| (listener, start)));
         }
     }
-    let (website, upload_clerk) = Website::open(config, &certificate)?;
+    let board = ProofBoard::default();
+    let (website, upload_clerk) = Website::open(config, &certificate, &board)?;
+    let bare = BareSites::bind(config)?;
     let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
     let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
     let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
@@ -216,6 +235,7 @@ async fn serve(
             format!("listening for other servers{tls} on {}", l.local_addr())
         }))
         .chain(website.iter().flat_map(Website::listening))
+        .chain(bare.listening())
         .chain(component_listeners.iter().map(|l| format!("listening for components on {}", l.local_addr())))
         .collect();
 
@@ -238,6 +258,7 @@ async fn serve(
     let courier = Arc::new(ways::courier(config, &store, modem.as_ref())?);
     let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
     let announcer = Announcer::new(config, inbox.clone());
+    let watch = Watch::default();
     let registrations = Registrations::new(
         executor,
         announcer.clone(),
@@ -270,8 +291,9 @@ async fn serve(
             courier: courier.clone(),
             begun,
             trust: trust.clone(),
-            modem,
+            modem: modem.clone(),
             data_dir: config.data_dir.clone(),
+            watch: watch.clone(),
             backup: smol::lock::Semaphore::new(1),
         },
     );
@@ -284,6 +306,34 @@ async fn serve(
     let components = component_port::open(executor, component_listeners, component_host, connections.alive());
     let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let metrics = metrics::Metrics {
+        store: store.clone(),
+        inbox: inbox.clone(),
+        courier: courier.clone(),
+        certificate: certificate.clone(),
+        watch: watch.clone(),
+        data_dir: config.data_dir.clone(),
+        begun,
+    };
+    let bare = bare.start(executor, &board, metrics);
+    let name_server = config.dns_update.clone().map(NameServer::new);
+    let keeper = config.acme.clone().map(|settings| {
+        let (certificate, data_dir) = (certificate.clone(), config.data_dir.clone());
+        executor
+            .spawn(acme::Keeper::new(settings, certificate, board, name_server.clone(), data_dir, watch.clone()).run())
+    });
+    let follower = config
+        .dynamic_dns
+        .clone()
+        .map(|settings| executor.spawn(dynamic_dns::follow(settings, name_server, watch.clone())));
+    let watchman = Watchman {
+        watch,
+        certificate: certificate.clone(),
+        data_dir: config.data_dir.clone(),
+        modem,
+        announcer: announcer.clone(),
+    };
+    let watchman = executor.spawn(watchman.run());
     let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
     let upkeep = trust.map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
     let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
@@ -305,15 +355,17 @@ async fn serve(
         say(announce, &trial_greeting(config));
     }
 
+    let mut reloader = Reloader {
+        file: file.map(Path::to_owned),
+        in_force: config.clone(),
+        certificate: certificate.clone(),
+        courier: courier.clone(),
+    };
     let stop = async {
         loop {
             match signals.next().await {
                 Signal::Stop => return,
-                Signal::Reload => {
-                    if let Err(fault) = certificate.reload(SystemTime::now()) {
-                        log::warn!("the old TLS certificate stays in use: {fault}");
-                    }
-                }
+                Signal::Reload => reloader.reload(),
             }
         }
     };
@@ -324,7 +376,7 @@ async fn serve(
     };
     stop.or(hub_ended).await;
     log::info!("stopping");
-    drop(entrances);
+    drop((entrances, bare, keeper, follower, watchman));
     drop(website);
     drop(control);
     drop(housekeeping);

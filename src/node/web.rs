@@ -21,7 +21,7 @@ use crate::router::Event;
 use crate::stanza::Stanza;
 use crate::store::Store;
 use crate::upload::{KeySecret, Policy, SlotRefusal, Wish};
-use crate::web::{HostMeta, Pace, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
+use crate::web::{HostMeta, Pace, ProofBoard, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
 
 /// What the clerk is to do.
 #[derive(Debug)]
@@ -45,6 +45,7 @@ impl Website {
     pub(super) fn open(
         config: &Config,
         certificate: &Arc<OwnCertificate>,
+        board: &ProofBoard,
     ) -> Result<(Option<Website>, Option<Sender<Errand>>), NodeFault> {
         if !config.web.enabled {
             return Ok((None, None));
@@ -54,7 +55,9 @@ impl Website {
         let url = config.web.url.clone().unwrap_or_else(|| derived_url(&config.domain, config.web.reverse_proxy, port));
         let mut site = Site::default()
             .with(HostMeta::XML_PATH, HostMeta::xml(Vec::new()))
-            .with(HostMeta::JSON_PATH, HostMeta::json(Vec::new()));
+            .with(HostMeta::JSON_PATH, HostMeta::json(Vec::new()))
+            // Also here, where a reverse proxy or a redirection from port 80 leads.
+            .with(ProofBoard::PATH, board.clone());
         let mut uploads = None;
         let mut to_clerk = None;
         if config.upload.enabled {

@@ -18,6 +18,7 @@ mod body;
 mod connection;
 mod files;
 mod host_meta;
+mod proof_page;
 mod range;
 mod upload_page;
 mod uploads;
@@ -29,6 +30,7 @@ pub use connection::{Pace, Server};
 pub use files::Swept;
 pub use host_meta::HostMeta;
 pub use hyper::{Method, StatusCode, header};
+pub use proof_page::ProofBoard;
 pub use upload_page::UploadPage;
 pub use uploads::{UPLOAD_PATH, Uploads};
 
