@@ -73,8 +73,10 @@ fn proof(name: &str, digest: &[u8; 32]) -> Result<Arc<CertifiedKey>, rcgen::Erro
     params.custom_extensions = vec![CustomExtension::new_acme_identifier(digest)];
     let certificate = params.self_signed(&key)?;
     let private = PrivateKeyDer::Pkcs8(PrivatePkcs8KeyDer::from(key.serialize_der()));
-    let certified = CertifiedKey::from_der(vec![certificate.der().clone()], private, &ring::default_provider());
-    certified.map(Arc::new).map_err(|_| rcgen::Error::CouldNotParseCertificate)
+    // Not `from_der`, which looks into the certificate: it knows no acmeIdentifier, which must be critical.
+    let private = ring::default_provider().key_provider.load_private_key(private);
+    let private = private.map_err(|_| rcgen::Error::KeyGenerationUnavailable)?;
+    Ok(Arc::new(CertifiedKey::new(vec![certificate.der().clone()], private)))
 }
 
 /// A request (PKCS #10, DER) for a certificate for `names`, host names in ASCII, signed by the key in PEM. RFC 2986.
