@@ -19,6 +19,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "router", "words roster archive"),
     ("decisions", "pgp", "words"),
     ("decisions", "trust", "words pgp"),
+    ("decisions", "vote", "words pgp trust"),
     ("decisions", "account", "words"),
     ("decisions", "dispatch", "words"),
     ("decisions", "admin", "words"),
@@ -29,6 +30,8 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "federation", "words router"),
     ("decisions", "upload", "words"),
     ("decisions", "acme", "words"),
+    ("decisions", "setup", "words"),
+    ("decisions", "doctor", "words setup doctor"),
     ("edges", "store", "words roster archive router stream pubsub push trust federation dispatch"),
     ("edges", "net", "limits"),
     ("edges", "sms", "limits phone"),
@@ -38,6 +41,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "s2s", "words federation router net"),
     ("edges", "web", "words upload net"),
     ("edges", "component", "words router net c2s"),
+    ("edges", "supervisor", ""),
     ("assembly", "config", "words sms trust acme"),
     ("assembly", "backup", "words pgp store age"),
     ("assembly", "portable", "words archive pubsub roster router services store stream"),
@@ -46,7 +50,8 @@ const MAP: &[(&str, &str, &str)] = &[
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.
-const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node age backup portable jid stanza")];
+const BINARY: &[(&str, &str)] =
+    &[("main", "command"), ("command", "config node age backup portable jid stanza setup doctor")];
 
 /// Libraries, and the only rooms that may name them.
 const SOLE_USERS: &[(&str, &[&str])] = &[

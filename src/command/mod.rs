@@ -2,13 +2,16 @@
 
 mod account;
 mod backup;
+mod doctor;
 mod key;
 mod log_level;
 mod modem;
+mod node;
 mod portable;
 mod progress;
 mod secret;
 mod serve;
+mod setup;
 mod sms;
 mod status;
 mod trust;
@@ -27,6 +30,7 @@ use kontalk_node::node::control::{Asked, ControlFault, Reply, Request, ask};
 #[derive(FromArgs)]
 #[argh(
     example = "Try it out, everything in ./kontalk-data:\n  {command_name}",
+    example = "Configure a node for others, question by question:\n  sudo {command_name} setup",
     example = "Serve as configured:\n  {command_name} serve --config /etc/kontalk-node/node.toml",
     example = "Make an account with a password:\n  {command_name} account add alice@localhost",
     note = "Each command explains itself: {command_name} COMMAND --help",
@@ -45,10 +49,13 @@ struct Arguments {
 
 #[derive(FromArgs)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant)] // Parsed once.
 enum Subcommand {
     Serve(serve::Serve),
     CheckConfig(serve::CheckConfig),
     SampleConfig(serve::SampleConfig),
+    Setup(setup::Setup),
+    Doctor(doctor::Doctor),
     Status(status::Status),
     LogLevel(log_level::LogLevel),
     Account(account::Account),
@@ -59,6 +66,7 @@ enum Subcommand {
     Export(portable::Export),
     Import(portable::Import),
     Trust(trust::Trust),
+    Node(node::Node),
     Modem(modem::Modem),
     Sms(sms::Sms),
     Version(Version),
@@ -94,6 +102,8 @@ pub fn run(arguments: &[String]) -> ExitCode {
             out(config::SAMPLE.trim_end());
             ExitCode::SUCCESS
         }
+        Some(Subcommand::Setup(setup)) => setup::run(&setup),
+        Some(Subcommand::Doctor(doctor)) => doctor::run(&doctor),
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::LogLevel(level)) => log_level::run(&level),
         Some(Subcommand::Account(account)) => account::run(account),
@@ -104,6 +114,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Export(export)) => portable::export(&export),
         Some(Subcommand::Import(import)) => portable::import(&import),
         Some(Subcommand::Trust(trust)) => trust::run(trust),
+        Some(Subcommand::Node(node)) => node::run(node),
         Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Sms(sms)) => sms::run(sms),
         Some(Subcommand::Version(_)) => version(),
