@@ -4,6 +4,7 @@ mod account;
 mod backup;
 mod doctor;
 mod key;
+mod log_level;
 mod modem;
 mod node;
 mod portable;
@@ -56,6 +57,7 @@ enum Subcommand {
     Setup(setup::Setup),
     Doctor(doctor::Doctor),
     Status(status::Status),
+    LogLevel(log_level::LogLevel),
     Account(account::Account),
     Key(key::Key),
     Backup(backup::Backup),
@@ -103,6 +105,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Setup(setup)) => setup::run(&setup),
         Some(Subcommand::Doctor(doctor)) => doctor::run(&doctor),
         Some(Subcommand::Status(status)) => status::run(&status),
+        Some(Subcommand::LogLevel(level)) => log_level::run(&level),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
         Some(Subcommand::Backup(backup)) => backup::back_up(&backup),

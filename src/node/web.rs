@@ -23,7 +23,7 @@ use crate::router::Event;
 use crate::stanza::Stanza;
 use crate::store::Store;
 use crate::upload::{KeySecret, Policy, SlotRefusal, Wish};
-use crate::web::{HostMeta, KeyPage, Pace, Page, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
+use crate::web::{HostMeta, KeyPage, Pace, Page, ProofBoard, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
 
 /// What the clerk is to do.
 #[derive(Debug)]
@@ -49,6 +49,7 @@ impl Website {
     pub(super) fn open(
         config: &Config,
         certificate: &Arc<OwnCertificate>,
+        board: &ProofBoard,
         store: &Store,
         server_key: &Arc<ServerKey>,
     ) -> Result<(Option<Website>, Option<Sender<Errand>>), NodeFault> {
@@ -60,7 +61,9 @@ impl Website {
         let url = config.web.url.clone().unwrap_or_else(|| derived_url(&config.domain, config.web.reverse_proxy, port));
         let mut site = Site::default()
             .with(HostMeta::XML_PATH, HostMeta::xml(Vec::new()))
-            .with(HostMeta::JSON_PATH, HostMeta::json(Vec::new()));
+            .with(HostMeta::JSON_PATH, HostMeta::json(Vec::new()))
+            // Also here, where a reverse proxy or a redirection from port 80 leads.
+            .with(ProofBoard::PATH, board.clone());
         let former = identity::former(&config.data_dir).map(Arc::new);
         let user_keys = config.web.user_keys;
         let keys = KeysOfNode::new(config.domain.clone(), store.clone(), server_key.clone(), former, user_keys);

@@ -80,6 +80,12 @@ impl Server {
         }
     }
 
+    /// In the clear for everybody: for what holds no secret and needs no TLS.
+    pub fn plain(site: Site, pace: Pace) -> Server {
+        let (all, one) = (limits::WEB_CONNECTIONS_MAX, limits::WEB_CONNECTIONS_PER_ADDRESS_MAX);
+        Server { connections: Permits::new(all, one), ..Server::new(site, None, pace) }
+    }
+
     /// Accepts until the task is dropped, which ends all its connections too.
     pub async fn serve(self: Arc<Server>, mut listener: Listener) {
         // Its own executor owns the connections' tasks: dropping it drops them.

@@ -19,6 +19,7 @@ mod connection;
 mod files;
 mod host_meta;
 mod keys;
+mod proof_page;
 mod range;
 mod upload_page;
 mod uploads;
@@ -31,6 +32,7 @@ pub use files::Swept;
 pub use host_meta::HostMeta;
 pub use hyper::{Method, StatusCode, header};
 pub use keys::{FoundKey, KeyDirectory, KeyPage, NoKey, Wanted};
+pub use proof_page::ProofBoard;
 pub use upload_page::UploadPage;
 pub use uploads::{UPLOAD_PATH, Uploads};
 
