@@ -29,6 +29,8 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "services", "words"),
     ("decisions", "federation", "words router"),
     ("decisions", "upload", "words"),
+    ("decisions", "setup", "words"),
+    ("decisions", "doctor", "words setup doctor"),
     ("edges", "store", "words roster archive router stream pubsub push trust federation dispatch"),
     ("edges", "net", "limits"),
     ("edges", "sms", "limits phone"),
@@ -37,6 +39,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("edges", "s2s", "words federation router net"),
     ("edges", "web", "words upload net"),
     ("edges", "component", "words router net c2s"),
+    ("edges", "supervisor", ""),
     ("assembly", "config", "words sms trust"),
     ("assembly", "backup", "words pgp store age"),
     ("assembly", "portable", "words archive pubsub roster router services store stream"),
@@ -45,7 +48,8 @@ const MAP: &[(&str, &str, &str)] = &[
 ];
 
 /// The rooms of the binary, which are not in the map: they see the library from outside.
-const BINARY: &[(&str, &str)] = &[("main", "command"), ("command", "config node age backup portable jid stanza")];
+const BINARY: &[(&str, &str)] =
+    &[("main", "command"), ("command", "config node age backup portable jid stanza setup doctor")];
 
 /// Libraries, and the only rooms that may name them.
 const SOLE_USERS: &[(&str, &[&str])] = &[

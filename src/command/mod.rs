@@ -2,12 +2,14 @@
 
 mod account;
 mod backup;
+mod doctor;
 mod key;
 mod modem;
 mod portable;
 mod progress;
 mod secret;
 mod serve;
+mod setup;
 mod sms;
 mod status;
 mod trust;
@@ -26,6 +28,7 @@ use kontalk_node::node::control::{Asked, ControlFault, Reply, Request, ask};
 #[derive(FromArgs)]
 #[argh(
     example = "Try it out, everything in ./kontalk-data:\n  {command_name}",
+    example = "Configure a node for others, question by question:\n  sudo {command_name} setup",
     example = "Serve as configured:\n  {command_name} serve --config /etc/kontalk-node/node.toml",
     example = "Make an account with a password:\n  {command_name} account add alice@localhost",
     note = "Each command explains itself: {command_name} COMMAND --help",
@@ -44,10 +47,13 @@ struct Arguments {
 
 #[derive(FromArgs)]
 #[argh(subcommand)]
+#[allow(clippy::large_enum_variant)] // Parsed once.
 enum Subcommand {
     Serve(serve::Serve),
     CheckConfig(serve::CheckConfig),
     SampleConfig(serve::SampleConfig),
+    Setup(setup::Setup),
+    Doctor(doctor::Doctor),
     Status(status::Status),
     Account(account::Account),
     Key(key::Key),
@@ -92,6 +98,8 @@ pub fn run(arguments: &[String]) -> ExitCode {
             out(config::SAMPLE.trim_end());
             ExitCode::SUCCESS
         }
+        Some(Subcommand::Setup(setup)) => setup::run(&setup),
+        Some(Subcommand::Doctor(doctor)) => doctor::run(&doctor),
         Some(Subcommand::Status(status)) => status::run(&status),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),

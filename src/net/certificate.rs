@@ -18,6 +18,7 @@ use time::OffsetDateTime;
 use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
+use super::authorities::{Authorities, ChainFault};
 use super::tls::{ServerTls, TlsError};
 
 /// Where the certificate comes from.
@@ -119,6 +120,26 @@ impl OwnCertificate {
     fn lock(&self) -> MutexGuard<'_, Held> {
         self.held.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+/// Reads the certificate that is there, without making one, and says what these authorities make of its chain. For a command: reads
+/// files.
+pub fn examine(
+    source: &CertificateSource,
+    domain: &str,
+    authorities: &Authorities,
+    now: SystemTime,
+) -> Result<(CertificateFacts, Result<(), ChainFault>), CertificateFault> {
+    let (certificate, key) = source.paths();
+    let loaded = Loaded::read(&certificate, &key)?;
+    if let Err(fault @ CertificateFault::NameNotCovered { .. }) = loaded.facts.check(&certificate, domain, now) {
+        return Err(fault);
+    }
+    let chain: Vec<Vec<u8>> =
+        CertificateDer::pem_slice_iter(&read_file(&certificate)?).flatten().map(|der| der.to_vec()).collect();
+    let ascii = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
+    let judged = authorities.judge(&chain, &ascii, now);
+    Ok((loaded.facts, judged))
 }
 
 /// What an operator wants to know of the certificate in use.

@@ -28,6 +28,7 @@ mod verifier;
 pub use authorities::{Authorities, ChainFault};
 pub use certificate::{
     CertificateFacts, CertificateFault, CertificateSource, OwnCertificate, SELF_MADE_CERTIFICATE, SELF_MADE_KEY,
+    examine,
 };
 pub use dial::connect_any;
 pub use listen::{BindError, Listener, bind};

@@ -108,7 +108,7 @@ impl Logins {
             log::debug!("{} presents a key for an account that is not here", peer.address);
             return Err(refused());
         };
-        let judged = self.judge(ring, &account).await?;
+        let judged = self.judge(ring, &address, &account).await?;
         if authzid.is_some_and(|wanted| *wanted != judged.address) {
             return Err(SaslFailure::new(SaslCondition::InvalidAuthzid));
         }
@@ -171,7 +171,7 @@ impl Logins {
     }
 
     /// Merges what is known of the key and decides. Off the main thread: signatures are verified.
-    async fn judge(&self, ring: UserRing, account: &Account) -> Result<Judged, SaslFailure> {
+    async fn judge(&self, ring: UserRing, address: &BareJid, account: &Account) -> Result<Judged, SaslFailure> {
         let presented = ring.fingerprint();
         let known = self.ring(presented)?;
         let stored = account.fingerprint.map(Fingerprint);
@@ -181,6 +181,7 @@ impl Logins {
         };
         let (server_key, domain) = (self.server_key.clone(), self.domain.clone());
         let now = Timestamp::from_system(SystemTime::now());
+        let reset = self.store.reset(address, now).map_err(|error| fault(&error))?;
         let outcome = work(move || {
             let before = known.as_ref().map(UserRing::to_bytes);
             let judge =
@@ -196,7 +197,9 @@ impl Logins {
                 }
             };
             let address = judge(&merged)?;
-            let after = merged.to_bytes();
+            // Other nodes want certifications that have not ended. That one cannot be renewed shuts nobody out at home.
+            let renewed = server_key.renewed(&merged, &address, reset, now);
+            let after = renewed.unwrap_or(merged).to_bytes();
             // Nothing is written by a login that brings nothing new.
             let news = (stored != Some(presented) || before.as_ref() != Some(&after)).then_some(after);
             Ok::<_, LoginRefusal>(Judged { address, fingerprint: presented, news })

@@ -21,7 +21,7 @@ use crate::router::Event;
 use crate::stanza::Stanza;
 use crate::store::Store;
 use crate::upload::{KeySecret, Policy, SlotRefusal, Wish};
-use crate::web::{HostMeta, Pace, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
+use crate::web::{HostMeta, Pace, Page, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
 
 /// What the clerk is to do.
 #[derive(Debug)]
@@ -35,9 +35,11 @@ pub(super) enum Errand {
 /// The listener, bound and not yet serving.
 pub(super) struct Website {
     listeners: Vec<Listener>,
-    server: Server,
+    site: Site,
+    /// `None`: behind a reverse proxy.
+    certificate: Option<Arc<OwnCertificate>>,
+    url: String,
     uploads: Option<(Arc<Uploads>, Receiver<Errand>)>,
-    encrypted: bool,
 }
 
 impl Website {
@@ -58,26 +60,35 @@ impl Website {
         let mut uploads = None;
         let mut to_clerk = None;
         if config.upload.enabled {
-            let opened = Arc::new(open_uploads(config, url)?);
+            let opened = Arc::new(open_uploads(config, url.clone())?);
             site = site.with(UPLOAD_PATH, UploadPage::new(opened.clone(), Pace::default()));
             let (sender, errands) = bounded(UPLOAD_REQUESTS_MAX);
             uploads = Some((opened, errands));
             to_clerk = Some(sender);
         }
-        let encrypted = !config.web.reverse_proxy;
-        let server = Server::new(site, encrypted.then(|| certificate.clone()), Pace::default());
-        Ok((Some(Website { listeners, server, uploads, encrypted }), to_clerk))
+        let certificate = (!config.web.reverse_proxy).then(|| certificate.clone());
+        Ok((Some(Website { listeners, site, certificate, url, uploads }), to_clerk))
+    }
+
+    /// How it is reached from outside, without a slash at its end.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Adds a page of another part of the node.
+    pub(super) fn add(&mut self, path: &'static str, page: impl Page + 'static) {
+        self.site = std::mem::take(&mut self.site).with(path, page);
     }
 
     /// Where it listens, a line each.
     pub(super) fn listening(&self) -> Vec<String> {
-        let what = if self.encrypted { "HTTPS" } else { "HTTP from a reverse proxy" };
+        let what = if self.certificate.is_some() { "HTTPS" } else { "HTTP from a reverse proxy" };
         self.listeners.iter().map(|l| format!("listening for {what} on {}", l.local_addr())).collect()
     }
 
     /// Serves until the tasks are dropped.
     pub(super) fn start(self, executor: &'static Executor<'static>, store: Store, inbox: Inbox) -> Vec<Task<()>> {
-        let server = Arc::new(self.server);
+        let server = Arc::new(Server::new(self.site, self.certificate, Pace::default()));
         let listeners = self.listeners.into_iter();
         let mut tasks: Vec<Task<()>> =
             listeners.map(|listener| executor.spawn(server.clone().serve(listener))).collect();

@@ -3,13 +3,15 @@
 //!
 //! People propose ([`Proposal`]) and vote ([`Ballot`]); machines put what is approved into one order, an [`Epoch`] at a time, each
 //! naming the one before and the [`State`] that results. So membership is a function of the chain of epochs, and whoever has the
-//! chain can check all of it. [`needed`] says who must agree, [`Chain::judge`] what may be decided next.
+//! chain can check all of it. [`needed`] says who must agree, [`Chain::judge`] what may be decided next, and
+//! [`ordering`] is how the voters' nodes agree on it.
 //!
 //! All objects are texts with one `key value` a line and exactly one way to be written; what is read is written again and compared.
 //! The SHA-256 of a text names it, and signatures are lines below it, so that a quorum certificate is one text with many lines.
 //!
 //! Decisions only: no socket, file, clock or randomness. Nonces, running times and what was stored come in as arguments.
 
+mod answers;
 mod ballot;
 mod bundle;
 mod card;
@@ -28,6 +30,7 @@ mod message;
 mod moved;
 mod object;
 mod objection;
+pub mod ordering;
 mod pool;
 mod proposal;
 mod standing;

@@ -1,6 +1,6 @@
 //! What a provider is told by the configuration: plain data. Secrets are not in it, only the files they are in.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use crate::limits;
@@ -15,6 +15,9 @@ pub struct Settings {
     /// Certificates in PEM that its certificate must come from, instead of the authorities of Mozilla's programme, which are
     /// compiled in: for a gateway at home, or `/etc/ssl/certs/ca-certificates.crt` for the system's own choice.
     pub ca_file: Option<PathBuf>,
+    /// The file of what the provider signs its reports of delivery with, and nothing else: Vonage's signature secret, Twilio's auth
+    /// token, the Android app's signing key. `None`: it is not asked for reports.
+    pub report_secret_file: Option<PathBuf>,
     /// Until it is connected, TLS included.
     pub connect_timeout: Duration,
     /// One whole request.
@@ -28,6 +31,7 @@ impl Settings {
             name: name.into(),
             kind,
             ca_file: None,
+            report_secret_file: None,
             connect_timeout: limits::SMS_CONNECT_TIMEOUT,
             timeout: limits::SMS_REQUEST_TIMEOUT,
         }
@@ -52,6 +56,18 @@ pub enum Kind {
 }
 
 impl Kind {
+    /// The file with its secret, if it has one.
+    pub fn secret_file(&self) -> Option<&Path> {
+        match self {
+            Kind::VonageSms(provider) => Some(&provider.login.secret_file),
+            Kind::VonageVerify(provider) => Some(&provider.login.secret_file),
+            Kind::TwilioSms(provider) => Some(&provider.login.secret_file),
+            Kind::TwilioVerify(provider) => Some(&provider.login.secret_file),
+            Kind::Android(provider) => Some(&provider.login.secret_file),
+            Kind::Template(provider) => provider.secret_file.as_deref(),
+        }
+    }
+
     /// Does it make, send and check codes itself, instead of taking messages?
     pub fn makes_codes(&self) -> bool {
         matches!(self, Kind::VonageVerify(_) | Kind::TwilioVerify(_))
@@ -187,6 +203,8 @@ pub struct Template {
     pub reference: Option<String>,
 }
 
+/// Characters of an address that Vonage sends reports to.
+pub const VONAGE_CALLBACK_BYTES_MAX: usize = 100;
 /// Where Vonage takes messages.
 pub const VONAGE_SMS_URL: &str = "https://rest.nexmo.com";
 /// Where Vonage verifies.
