@@ -67,6 +67,8 @@ pub struct Node {
     pub up: bool,
     pub core: Ordering,
     pub journal: Vec<Entry>,
+    /// The quorum behind the lock, on the disk as the journal is.
+    kept: Option<Arc<Certificate>>,
     pub shelf: Shelf,
     pub decided: Option<(Arc<Certificate>, u64)>,
     pub peers: Vec<usize>,
@@ -158,6 +160,7 @@ impl World {
                 up: true,
                 core,
                 journal: Vec::new(),
+                kept: None,
                 shelf: Shelf { here: BTreeSet::new(), approved: BTreeSet::new() },
                 decided: None,
                 peers,
@@ -324,6 +327,12 @@ impl World {
             one.core = core;
             decides |= self.perform(node, actions);
             let one = &mut self.nodes[node];
+            if let Some(kept) = one.kept.clone()
+                && let Ok(actions) = one.core.hear(Message::Certificate(kept), &one.shelf)
+            {
+                decides |= self.perform(node, actions);
+            }
+            let one = &mut self.nodes[node];
             let actions = one.core.approved(&one.shelf);
             decides |= self.perform(node, actions);
         }
@@ -410,6 +419,7 @@ impl World {
                         return decides;
                     }
                 }
+                Action::Keep(certificate) => self.nodes[node].kept = Some(certificate),
                 Action::Say(entry) => {
                     self.watch(node, entry);
                     let message = signed(node, entry);
@@ -563,7 +573,7 @@ impl World {
         if !self.nodes[node].up || matches!(self.nodes[node].role, Role::Silent | Role::Rogue) {
             return;
         }
-        let mut all = self.nodes[node].peers.clone();
+        let mut all: Vec<usize> = (0..self.nodes.len()).filter(|peer| *peer != node).collect();
         all.retain(|peer| self.nodes[*peer].up && !self.parted(node, *peer));
         for at in self.dice.pick(all.len(), 2) {
             let peer = all[at];

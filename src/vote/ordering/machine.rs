@@ -59,6 +59,9 @@ pub trait Texts {
 pub enum Action {
     /// Append to the journal, and do not go on before it is on the disk. When that fails, nothing after it may be done.
     Journal(Entry),
+    /// Keep this quorum with the journal, on the disk before going on, in place of an older one; after a start hand it to
+    /// [`Ordering::hear`]. We lock on its value: if all lost it in a power cut, nobody could free us from the lock.
+    Keep(Arc<Certificate>),
     /// Sign it, and hand it back by [`Ordering::hear`], which forwards it.
     Say(Entry),
     /// Send it to all peers that are connected. It is told once; who connects later asks for [`Ordering::messages`].
@@ -330,8 +333,8 @@ impl Ordering {
             self.own_past(*voter, self.said.vote(vote.round, vote.phase) == Some(vote.value));
             self.reached(*voter, vote.round);
         }
-        // A quorum of precommits decides, whatever its round.
-        let keep = self.kept(vote.round) || vote.phase == Phase::Precommit;
+        // A quorum of precommits decides, whatever its round; one of prevotes proves a valid round, however old.
+        let keep = vote.round < self.round || self.kept(vote.round) || vote.phase == Phase::Precommit;
         Ok(keep.then(|| self.tally.certificate(certificate)))
     }
 

@@ -110,6 +110,8 @@ impl Ordering {
         self.held = true;
         if self.step == Step::Prevote {
             self.locked = Some((self.round, value));
+            let quorum = self.tally.round(self.round).and_then(|round| round.prevotes.quorum(&value).cloned());
+            self.actions.extend(quorum.map(Action::Keep));
             self.precommit(Some(value));
         }
         self.valid = Some((self.round, value));

@@ -52,6 +52,11 @@ impl Count {
         self.quorums.iter()
     }
 
+    /// The quorum that voted for `value`.
+    pub(super) fn quorum(&self, value: &ValueId) -> Option<&Arc<Certificate>> {
+        self.quorums.get(value)
+    }
+
     /// Whether a quorum voted for `value`.
     pub(super) fn has_quorum(&self, value: &ValueId) -> bool {
         self.quorums.contains_key(value)

@@ -138,7 +138,7 @@ impl Bench {
                     let actions = self.ordering.hear(message, &self.texts).unwrap();
                     told.push(self.perform(actions));
                 }
-                Action::Forward(_) => {}
+                Action::Forward(_) | Action::Keep(_) => {}
                 Action::Arm(timer, _) => told.push(format!("arm {timer:?}")),
                 Action::WantTexts(value, _) => told.push(format!("want {}", char::from(value.0[0]))),
                 Action::Evidence(double) => told.push(format!("evidence {}", double.voter.0)),

@@ -118,6 +118,25 @@ fn the_lock_outlives_a_crash() {
 }
 
 #[test]
+fn the_quorum_behind_a_lock_is_kept_before_the_precommit_and_frees_others_long_after() {
+    let mut before = Bench::new();
+    for input in ["approved", "propose 0 A by 1", "prevote 0 A by 1"] {
+        before.give(input);
+    }
+    let last = "prevote 0 A by 2";
+    let vote = Vote { epoch: EPOCH, round: 0, phase: Phase::Prevote, value: Some(value('A')) };
+    let message = crate::vote::ordering::Message::Vote(crate::vote::ordering::Voter(2), vote, super::bench::UNSIGNED);
+    let actions = before.ordering.hear(message, &before.texts).unwrap();
+    let keep = actions.iter().position(|action| matches!(action, Action::Keep(_)));
+    let journal = actions.iter().position(|action| matches!(action, Action::Journal(_)));
+    assert!(keep.is_some() && keep < journal, "{last}: {actions:?}");
+    // Everybody was started again, and forty rounds are over.
+    let mut after = Bench::new();
+    after.play(&[("prevote 42 nil by 1 2", "arm Propose(42)"), ("quorum prevote 0 A by 0 1 2", "abstain")]);
+    assert!(after.ordering.messages().any(|message| message.round() == 0), "an old quorum is still taken");
+}
+
+#[test]
 fn a_restored_old_directory_abstains_when_others_know_more_of_it() {
     let mut before = Bench::new();
     for input in ["approved", "propose 0 A by 1", "prevote 0 A by 1 2"] {
