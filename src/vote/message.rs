@@ -4,6 +4,7 @@
 use std::fmt;
 
 use super::id::{EpochId, NetworkId};
+use super::ordering;
 use super::text::{Lines, TextError, canonical, dash, or_dash};
 
 /// Which of the two votes of a round.
@@ -67,6 +68,26 @@ impl fmt::Display for Phase {
 }
 
 impl Vote {
+    /// The text's vote for one of the ordering.
+    pub fn of(network: NetworkId, vote: ordering::Vote) -> Vote {
+        let phase = match vote.phase {
+            ordering::Phase::Prevote => Phase::Prevote,
+            ordering::Phase::Precommit => Phase::Precommit,
+        };
+        let value = vote.value.map(|value| EpochId(value.0));
+        Vote { network, epoch: vote.epoch, round: vote.round, phase, value }
+    }
+
+    /// The ordering's vote for one of a text.
+    pub fn heard(&self) -> ordering::Vote {
+        let phase = match self.phase {
+            Phase::Prevote => ordering::Phase::Prevote,
+            Phase::Precommit => ordering::Phase::Precommit,
+        };
+        let value = self.value.map(|value| ordering::ValueId(value.0));
+        ordering::Vote { epoch: self.epoch, round: self.round, phase, value }
+    }
+
     /// Reads exactly the text that [`Vote::to_text`] writes.
     pub fn parse(text: &str) -> Result<Vote, TextError> {
         let mut lines = Lines::of(text, VOTE_HEAD)?;
@@ -88,6 +109,18 @@ impl Vote {
 }
 
 impl Propose {
+    /// The text's proposal of a round for one of the ordering.
+    pub fn of(network: NetworkId, said: ordering::Proposal) -> Propose {
+        let ordering::Proposal { epoch, round, value, valid_round } = said;
+        Propose { network, epoch, round, value: EpochId(value.0), valid_round }
+    }
+
+    /// The ordering's for one of a text.
+    pub fn heard(&self) -> ordering::Proposal {
+        let Propose { epoch, round, value, valid_round, .. } = *self;
+        ordering::Proposal { epoch, round, value: ordering::ValueId(value.0), valid_round }
+    }
+
     /// Reads exactly the text that [`Propose::to_text`] writes.
     pub fn parse(text: &str) -> Result<Propose, TextError> {
         let mut lines = Lines::of(text, PROPOSE_HEAD)?;

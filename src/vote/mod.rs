@@ -11,6 +11,7 @@
 //!
 //! Decisions only: no socket, file, clock or randomness. Nonces, running times and what was stored come in as arguments.
 
+mod answers;
 mod ballot;
 mod bundle;
 mod card;

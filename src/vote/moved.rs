@@ -92,6 +92,50 @@ const HEAD: &str = "kontalk-moved-v1";
 #[cfg(test)]
 mod tests {
     use super::*;
+    use sequoia_openpgp::cert::{Cert, CertBuilder};
+    use sequoia_openpgp::packet::signature::SignatureBuilder;
+    use sequoia_openpgp::serialize::{MarshalInto, SerializeInto};
+    use sequoia_openpgp::types::{HashAlgorithm, SignatureType};
+
+    const ACCOUNT: &str = "4bdd4f929f3a1062253e4e496bafba0bdfb5db75";
+
+    fn user(domains: &[&str]) -> (Cert, UserRing) {
+        let ids = domains.iter().map(|domain| format!("Juliet <{ACCOUNT}@{domain}>"));
+        let (cert, _) = ids.fold(CertBuilder::new(), CertBuilder::add_userid).generate().unwrap();
+        let ring = UserRing::parse(&SerializeInto::to_vec(&cert).unwrap()).unwrap();
+        (cert, ring)
+    }
+
+    fn signed(cert: &Cert, text: &str) -> Vec<u8> {
+        let key = cert.primary_key().key().clone().parts_into_secret().unwrap();
+        let mut pair = key.into_keypair().unwrap();
+        let builder = SignatureBuilder::new(SignatureType::Binary).set_hash_algo(HashAlgorithm::SHA512);
+        let packet = sequoia_openpgp::Packet::from(builder.sign_message(&mut pair, text).unwrap());
+        MarshalInto::to_vec(&packet).unwrap()
+    }
+
+    #[test]
+    fn a_move_is_the_word_of_the_key_that_has_both_addresses() {
+        let (cert, ring) = user(&["a.example", "c.example"]);
+        let moved = Moved {
+            from: format!("{ACCOUNT}@a.example").parse().unwrap(),
+            to: format!("{ACCOUNT}@c.example").parse().unwrap(),
+            key: ring.fingerprint(),
+        };
+        let signature = signed(&cert, &moved.to_text());
+        let at = moved.accept(&signature, &ring, None).unwrap();
+        let before = Timestamp { millis: at.millis - 1000 };
+        assert_eq!(moved.accept(&signature, &ring, Some(before)), Ok(at));
+        assert_eq!(moved.accept(&signature, &ring, Some(at)), Err(MovedRefusal::NotNewer));
+        let other = Moved { to: format!("{ACCOUNT}@d.example").parse().unwrap(), ..moved.clone() };
+        assert_eq!(other.accept(&signature, &ring, None), Err(MovedRefusal::NotItsAddress));
+        let back = Moved { from: moved.to.clone(), to: moved.from.clone(), key: moved.key };
+        assert_eq!(back.accept(&signature, &ring, None), Err(MovedRefusal::NotSigned));
+        let (stranger, strange_ring) = user(&["a.example", "c.example"]);
+        assert_eq!(moved.accept(&signature, &strange_ring, None), Err(MovedRefusal::OtherKey));
+        let forged = signed(&stranger, &moved.to_text());
+        assert_eq!(moved.accept(&forged, &ring, None), Err(MovedRefusal::NotSigned));
+    }
 
     #[test]
     fn a_statement_has_one_text() {

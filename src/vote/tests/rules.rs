@@ -349,6 +349,15 @@ fn an_epoch_is_judged_by_every_line_of_it() {
     ] {
         assert_eq!(judge(&wrong), Err(fault));
     }
+    // As the ordering asks.
+    use crate::vote::ordering::{Validity, ValueId};
+    let value = ValueId(good.id().0);
+    let validity = |decision: Option<&Decision>| world.chain.validity(value, decision, &world.pool);
+    assert_eq!(validity(Some(&good)), Validity::Valid);
+    assert_eq!(validity(None), Validity::Missing(vec![value.0]));
+    let none = World::of(&ALL, &[]).pool;
+    let ids = good.apply.iter().map(|id| id.0).collect();
+    assert_eq!(world.chain.validity(value, Some(&good), &none), Validity::Missing(ids));
     // A quorum of the electorate must have signed.
     let text = precommit(&good, 4).to_text();
     let certified = |names: &[&str]| CertifiedEpoch::Decision {
@@ -438,17 +447,34 @@ fn proof_of_a_double_vote_takes_the_vote_away_and_makes_a_ban_easier() {
     assert_eq!(check(&world, ban), Ok(()), "⌊6/2⌋+1 with evidence, where five were needed");
 
     // Proof against somebody else, or by a key that is not the node's, does not help.
-    {
-        let other = double_vote(&world, &names[5], 1, &keys(&names[5]).vote());
-        let proposal = world.proposal(Kind::StripVote, was(), Some(member(accused, Role::Associate, "-")), &names[2]);
-        let proposal = Proposal { evidence: [other.id()].into(), ..proposal };
-        world.pool.take_evidence(&world.chain, other).unwrap();
-        let id = world.open(proposal).unwrap();
-        assert_eq!(check(&world, id), Err(Want::Ballots(id).into()));
-    }
+    let other = double_vote(&world, &names[5], 1, &keys(&names[5]).vote());
+    let proposal = world.proposal(Kind::StripVote, was(), Some(member(accused, Role::Associate, "-")), &names[2]);
+    let proposal = Proposal { evidence: [other.id()].into(), ..proposal };
+    world.pool.take_evidence(&world.chain, other).unwrap();
+    let id = world.open(proposal).unwrap();
+    assert_eq!(check(&world, id), Err(Want::Ballots(id).into()));
     let forged = double_vote(&world, accused, 1, &Keys { age: 9, ..keys(accused) }.vote());
     assert!(!world.chain.counts(&forged));
     assert_eq!(world.pool.take_evidence(&world.chain, forged), Err(Refusal::NotNeeded));
+}
+
+#[test]
+fn what_the_ordering_finds_is_evidence() {
+    use crate::vote::ordering::{self, Voter};
+    let world = four();
+    let vote = |byte: u8, key: &str| {
+        let value = Some(EpochId([byte; 32]));
+        let vote = Vote { network: world.chain.network(), epoch: 1, round: 2, phase: Phase::Precommit, value };
+        let line = sign(&keys(key).vote(), &vote.to_text());
+        (vote.heard(), ordering::Signature(line.bytes.try_into().unwrap()))
+    };
+    let found = |voter, one, other| ordering::DoubleVote { voter: Voter(voter), first: one, second: other };
+    let proof = world.chain.evidence(&found(1, vote(1, B), vote(2, B))).unwrap();
+    assert_eq!(proof.accused(), &domain(B));
+    assert!(world.chain.suspends(&proof));
+    assert_eq!(world.chain.evidence(&found(0, vote(1, B), vote(2, B))), None);
+    assert_eq!(world.chain.evidence(&found(1, vote(1, B), vote(1, B))), None);
+    assert_eq!(world.chain.evidence(&found(9, vote(1, B), vote(2, B))), None);
 }
 
 #[test]

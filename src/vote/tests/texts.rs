@@ -116,6 +116,7 @@ fn ballots_and_messages_have_one_text() {
             let vote = Vote { network: NetworkId([1; 32]), epoch: 17, round: 3, phase, value };
             let text = vote.to_text();
             assert_eq!(Vote::parse(&text), Ok(vote));
+            assert_eq!(Vote::of(vote.network, vote.heard()), vote);
             for wrong in [
                 text.replace("round 3", "round 03"),
                 text.replace("round 3", "round 4294967296"),
@@ -133,6 +134,7 @@ fn ballots_and_messages_have_one_text() {
     for valid_round in [None, Some(0), Some(2)] {
         let propose = Propose { valid_round, ..propose };
         assert_eq!(Propose::parse(&propose.to_text()), Ok(propose));
+        assert_eq!(Propose::of(propose.network, propose.heard()), propose);
     }
     // A proof is of an earlier round.
     let same = Propose { valid_round: Some(3), ..propose };

@@ -57,4 +57,9 @@ fn the_first_two_epochs_have_the_ids_and_signatures_of_the_vectors() {
         sign(&vote, &precommit(&decision, 0).to_text()).encoded(),
         "QJkhZ+GvlxPR6HHDQXK9RctfdkbWBHasayKnExhpjY7VBnZyfsTMSTybyBYJFf2WPbFv2CMZ7cTfam6v88+aqNZv7AI="
     );
+
+    // Whose turn it is in round 0 of epoch 2.
+    let kids = ["a.example", "b.example"].map(|name| keys(name).card().kid).to_vec();
+    let electorate = ordering::Electorate::new(decision.id().0, kids).unwrap();
+    assert_eq!(electorate.proposer(0), ordering::Voter(1));
 }
