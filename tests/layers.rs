@@ -29,7 +29,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "federation", "words router"),
     ("decisions", "upload", "words"),
     ("decisions", "setup", "words"),
-    ("decisions", "doctor", "words setup doctor"),
+    ("decisions", "doctor", "words setup"),
     ("edges", "store", "words roster archive router stream pubsub push trust federation dispatch"),
     ("edges", "net", "limits"),
     ("edges", "sms", "limits phone"),
