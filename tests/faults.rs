@@ -145,8 +145,8 @@ fn a_spoilt_server_key_is_told_and_never_replaced() {
 #[test]
 fn a_missing_modem_and_an_expired_certificate_do_not_keep_the_node_from_serving() {
     let issued = Authority::new().issue("kontalk.test", Flaw::Expired);
-    let mut options = NodeOptions::default();
-    options.files = vec![("own.pem".to_owned(), issued.certificate), ("own.key".to_owned(), issued.key)];
+    let files = vec![("own.pem".to_owned(), issued.certificate), ("own.key".to_owned(), issued.key)];
+    let mut options = NodeOptions { files, ..NodeOptions::default() };
     for setting in [
         "tls.certificate = \"own.pem\"",
         "tls.key = \"own.key\"",
