@@ -18,6 +18,7 @@
 //! | | [`router`] | sessions, presence, delivery, stream management | words roster archive |
 //! | | [`pgp`] | users' keys: read, judge, certify, revoke; the server key | words |
 //! | | [`trust`] | other nodes: cards, where they are, whom to trust, whose users may visit | words pgp |
+//! | | [`vote`] | the democratic network: its texts, who must agree, what is valid, which epoch comes next | words pgp trust |
 //! | | [`account`] | registration: number, code, key; throttles | words |
 //! | | [`dispatch`] | by which way a number is challenged, and whether: routes, budgets, breakers | words |
 //! | | [`admin`] | administration in chat: forms in, operations out | words |
@@ -37,6 +38,7 @@
 //! | | [`s2s`] | other servers: dial, accept, queues | words federation router net |
 //! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
 //! | | [`component`] | one component: a task around its stream | words router net c2s |
+//! | | [`supervisor`] | what systemd is told of the node's life | |
 //! | assembly | [`config`] | file to typed configuration, all problems at once | words sms trust |
 //! | | [`backup`] | everything a node is, in one encrypted file, and back | words pgp store age |
 //! | | [`portable`] | users on the way from one server to another | words archive pubsub roster router services store stream |
@@ -84,7 +86,7 @@
 //! | XEP-0004 | partly | forms of registration and of nodes |
 //! | XEP-0012 | yes | for those who may see the account's presence |
 //! | XEP-0030 | yes | |
-//! | XEP-0033 | partly | `to` addresses, for our own users, as Kontalk's groups need it |
+//! | XEP-0033 | partly | all types of addresses, for our own users; other servers get a copy for each receiver |
 //! | XEP-0045 | planned | rooms come later; a component can bring them |
 //! | XEP-0049 | yes | |
 //! | XEP-0050 | yes | administrators' commands, Kontalk's server list |
@@ -152,7 +154,7 @@
 //! before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
 //! RFC 6901 and RFC 7617 (providers of text messages), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and
 //! RFC 9497 (keys on ristretto255), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open list), XEP-0027 (signed
-//! announcements), XEP-0300 (names of hash functions), RFC 8555
+//! announcements), XEP-0283 (accounts that have moved), XEP-0300 (names of hash functions), RFC 8555
 //! and RFC 8737 (challenges of certificates' authorities).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
@@ -187,7 +189,9 @@ pub mod sms;
 pub mod stanza;
 pub mod store;
 pub mod stream;
+pub mod supervisor;
 pub mod trust;
 pub mod upload;
+pub mod vote;
 pub mod web;
 pub mod xml;

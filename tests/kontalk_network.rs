@@ -19,13 +19,14 @@ use std::time::{Duration, Instant};
 use authority::{Authority, Flaw};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use keys::BridgeCertificate;
 use kontalk_node::xml::{Element, ns};
 use loopback::own_address;
 use person::Person;
 use support::body;
-use support::client::{Client, Connect};
+use support::client::{Client, ClientCertificate, Connect};
 use support::node::{Node, NodeOptions};
-use support::stanzas::body_of;
+use support::stanzas::{body_of, refusal};
 
 const DOMAINS: [&str; 5] = ["a.kontalk.test", "b.kontalk.test", "c.kontalk.test", "d.kontalk.test", "e.kontalk.test"];
 
@@ -177,6 +178,29 @@ fn a_node_that_is_away_delays_the_address_book_and_harms_nothing() {
     assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
 }
 
+#[test]
+fn a_number_in_use_at_another_node_conflicts_unless_its_user_insists() {
+    let mut nodes = network(3);
+    let mut bruno = Person::new(1, "+393351234567", Connect::to(&nodes[1]));
+    bruno.register(&mut nodes[1], false);
+    let mut here = Person::new(2, "+393351234567", Connect::to(&nodes[0]));
+    let conflict = refusal("conflict", "modify");
+    let refused = here.stranger().request_code(&here.number, false);
+    assert_eq!(refused.err(), Some(conflict.clone()));
+    // A node that is silent changes neither what another says nor that newcomers get in; the app gives up after 15 s.
+    nodes[2].kill9();
+    let begun = Instant::now();
+    let refused = here.stranger().request_code(&here.number, false);
+    assert_eq!(refused.err(), Some(conflict));
+    let mut carla = Person::new(3, "+4915112345678", Connect::to(&nodes[0]));
+    carla.register(&mut nodes[0], false);
+    assert!(begun.elapsed() < Duration::from_secs(14), "{:?}", begun.elapsed());
+    // He insists, and has an account at each.
+    here.register(&mut nodes[0], true);
+    here.online().close();
+    bruno.online().close();
+}
+
 /// A group of fifty, ten on each of five nodes.
 struct Group {
     nodes: Vec<Node>,
@@ -289,3 +313,33 @@ fn a_group_on_five_nodes_has_each_message_once_though_one_of_them_is_away() {
 
 const MEMBERS: usize = 10;
 const ROUNDS: usize = 20;
+
+#[test]
+fn who_takes_a_number_over_is_at_home_at_once_and_nobodys_guest_before_the_hold_is_over() {
+    let mut nodes = network(2);
+    let at_home = Connect::to(&nodes[0]);
+    let mut anna = Person::new(0, "+393351230010", at_home.clone());
+    let mut bea = Person::new(1, "+393351230011", at_home.clone());
+    anna.register(&mut nodes[0], false);
+    bea.register(&mut nodes[0], false);
+    let abroad = |person: &Person, node: &Node| {
+        let BridgeCertificate { certificate_der, private_key_pkcs8_der } = person.key.bridge_certificate(&person.ring);
+        let certificate = ClientCertificate { certificate_der, private_key_pkcs8_der };
+        Client::connect(&Connect::to(node).certificate(certificate)).external("")
+    };
+    abroad(&anna, &nodes[1]).expect("a user who was never reset visits");
+
+    let mut thief = Person::new(2, "+393351230010", at_home);
+    thief.register(&mut nodes[0], true);
+    assert_eq!(abroad(&thief, &nodes[1]), Err("temporary-auth-failure".to_owned()));
+    nodes[1].log_says("may not visit: check 8: the number was registered anew at a.kontalk.test with another key");
+    // At home there is no delay; and what the login gives back holds elsewhere no more than before.
+    let mut app = thief.online();
+    let own = ask(&mut app, &thief.number.address(), &format!("<pubkey xmlns='{}'/>", ns::KONTALK_PUBKEY));
+    thief.ring = STANDARD.decode(own.text()).unwrap();
+    assert_eq!(abroad(&thief, &nodes[1]), Err("temporary-auth-failure".to_owned()));
+    // Registering once more with the same key does not end it, and others are not concerned.
+    thief.register(&mut nodes[0], true);
+    assert_eq!(abroad(&thief, &nodes[1]), Err("temporary-auth-failure".to_owned()));
+    abroad(&bea, &nodes[1]).expect("she was never reset");
+}

@@ -180,6 +180,12 @@ impl Registrar {
         Refusal::CodeLost.into()
     }
 
+    /// Is this challenge still waiting for its code?
+    pub fn is_open(&self, now: Instant, address: &BareJid, serial: u64) -> bool {
+        let challenged = self.challenged.get(address);
+        challenged.is_some_and(|c| c.serial == serial && c.verified_by.is_none() && now < c.expires)
+    }
+
     fn forget(&mut self, form: &PhoneForm, serial: u64) {
         if self.challenged.get(&form.address).is_some_and(|challenged| challenged.serial == serial) {
             self.challenged.remove(&form.address);

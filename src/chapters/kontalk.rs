@@ -14,13 +14,13 @@
 //!
 //! | Namespace | Stanza or element | What the node does | Tests |
 //! |---|---|---|---|
-//! | `jabber:iq:register` | iq before login | form, number, code; FORM_TYPE is not looked at | `a_phone_form_is_read_by_the_names_of_its_fields`, `first_launch_over_starttls_and_tls_1_2` |
+//! | `jabber:iq:register` | iq before login | form, number, code; FORM_TYPE is not looked at. A number in use here or at a node we trust conflicts, unless its user insists; the nodes have four seconds to say so | `a_phone_form_is_read_by_the_names_of_its_fields`, `a_number_in_use_at_another_node_conflicts_unless_its_user_insists`, `first_launch_over_starttls_and_tls_1_2` |
 //! | `http://kontalk.org/protocol/register#code` | code and certified key | checks, certifies, stores, then answers; the answer can be had again | `a_code_needs_the_bridge_certificate_of_its_own_number`, `a_lost_answer_can_be_asked_for_again_with_the_same_key` |
 //! | `http://kontalk.org/protocol/register#key` | key update | new key for revoked old one; roster and messages stay; answered with FORM_TYPE `#code` | `a_new_key_takes_the_place_of_a_revoked_one_and_everything_else_stays` |
 //! | `http://kontalk.org/protocol/register#privatekey` | parks a secret key | a token of 40 digits, 15 minutes, once | `a_private_key_moves_to_another_device_once` |
 //! | `http://kontalk.org/protocol/register#account` | fetches it, before login | once, guesses are slowed down | `a_parked_key_is_fetched_once_in_time_and_by_its_token_alone` |
 //! | `http://jabber.org/features/iq-register` | stream feature | offered before login | `the_mechanisms_are_those_of_a_connection_without_certificate` |
-//! | `http://kontalk.org/extensions/roster` | roster match at `probe@DOMAIN` | accounts of this node and of those it trusts, by their true domain, within a budget; whoever does not answer costs ten seconds | `the_address_book_is_matched_at_probe`, `a_user_of_one_node_finds_subscribes_and_talks_to_one_of_another`, `a_node_that_is_away_delays_the_address_book_and_harms_nothing`, `an_address_book_fits_and_a_crawl_does_not` |
+//! | `http://kontalk.org/extensions/roster` | roster match at `probe@DOMAIN` | accounts of this node and of those it trusts, by their true domain, within a budget; whoever does not answer costs ten seconds; white space hides how many were found | `the_address_book_is_matched_at_probe`, `a_user_of_one_node_finds_subscribes_and_talks_to_one_of_another`, `a_node_that_is_away_delays_the_address_book_and_harms_nothing`, `an_address_book_fits_and_a_crawl_does_not`, `an_answer_does_not_tell_by_its_length_how_many_were_found` |
 //! | `http://kontalk.org/extensions/roster` | stream feature; query without address | not offered; answered for very old clients | `the_address_book_is_matched_at_probe` |
 //! | `http://kontalk.org/extensions/serverlist` | ad-hoc command at `network@DOMAIN` | our own node and those it trusts; a doubled `xmlns` is borne | `the_server_list_is_told_even_to_a_request_with_two_xmlns` |
 //! | `urn:xmpp:pubkey:2` | iq get | the node's key at the domain, an account's at its address, always with `from` | `public_keys_are_those_that_were_certified_and_come_from_who_was_asked` |
@@ -34,7 +34,7 @@
 //! | `urn:xmpp:csi:0` | active, inactive | presence and events wait, chat states are dropped | `an_inactive_client_is_told_the_latest_presence_before_what_matters` |
 //! | `http://jabber.org/features/compress` | stream feature | not offered | `nothing_but_starttls_is_offered_before_tls` |
 //! | `urn:ietf:params:xml:ns:xmpp-e2e` | encrypted body | passed on untouched | `android_from_its_first_launch_to_a_day_of_use` |
-//! | `http://jabber.org/protocol/address` | message to a group | a copy for each `to`, without the list; each as safe as any message | `a_message_to_a_group_reaches_each_once_with_the_promise_of_any_message`, `a_group_on_five_nodes_has_each_message_once_though_one_of_them_is_away` |
+//! | `http://jabber.org/protocol/address` | message to a group | a copy for each receiver, without the list if there are but `to`; each as safe as any message | `a_message_to_a_group_reaches_each_once_with_the_promise_of_any_message`, `copies_show_what_their_sender_says_and_never_the_blind_ones`, `a_group_on_five_nodes_has_each_message_once_though_one_of_them_is_away` |
 //! | `http://kontalk.org/extensions/message#group` | group commands | passed on untouched | `android_from_its_first_launch_to_a_day_of_use` |
 //! | `http://kontalk.org/extensions/message#chatstates` | recording | passed on, not stored | `android_from_its_first_launch_to_a_day_of_use` |
 //! | `http://kontalk.org/extensions/message#upload` | obsolete upload | service-unavailable; no client of today asks | `the_server_answers_every_request` |

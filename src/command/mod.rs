@@ -5,6 +5,7 @@ mod backup;
 mod doctor;
 mod key;
 mod modem;
+mod node;
 mod portable;
 mod progress;
 mod secret;
@@ -63,6 +64,7 @@ enum Subcommand {
     Export(portable::Export),
     Import(portable::Import),
     Trust(trust::Trust),
+    Node(node::Node),
     Modem(modem::Modem),
     Sms(sms::Sms),
     Version(Version),
@@ -109,6 +111,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Export(export)) => portable::export(&export),
         Some(Subcommand::Import(import)) => portable::import(&import),
         Some(Subcommand::Trust(trust)) => trust::run(trust),
+        Some(Subcommand::Node(node)) => node::run(node),
         Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Sms(sms)) => sms::run(sms),
         Some(Subcommand::Version(_)) => version(),

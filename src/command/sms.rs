@@ -141,6 +141,9 @@ fn route_in_words(route: &RouteStatus) -> String {
     if route.unknown > 0 {
         line += &format!(", perhaps sent {}", route.unknown);
     }
+    if route.reportable > 0 {
+        line += &format!(", arrived {} of {}, not arrived {}", route.arrived, route.reportable, route.not_arrived);
+    }
     if let Some(left) = route.left {
         line += &format!(", left {left}");
     }
@@ -148,6 +151,15 @@ fn route_in_words(route: &RouteStatus) -> String {
         line += &format!("; barred from {} countries (remedy: see the log)", route.countries_barred);
     } else if let Some(secs) = route.resting_secs {
         line += &format!("; resting for {secs} s (remedy: see the log)");
+    }
+    if route.countries_losing > 0 {
+        line += &format!(
+            "; little arrives in {} countries, where it is used last (remedy: see the log)",
+            route.countries_losing
+        );
+    }
+    if let Some(url) = &route.reports_to {
+        line += &format!("\n                  reports of delivery go to {url}");
     }
     line
 }
@@ -167,6 +179,11 @@ mod tests {
             unknown: 0,
             resting_secs: None,
             countries_barred: 0,
+            reportable: 0,
+            arrived: 0,
+            not_arrived: 0,
+            countries_losing: 0,
+            reports_to: None,
             left: None,
         };
         let troubled = RouteStatus { failed: 4, unknown: 1, resting_secs: Some(30), left: Some(7), ..quiet.clone() };
@@ -174,6 +191,19 @@ mod tests {
         assert_eq!(
             route_in_words(&troubled),
             "modem             sent 3, verified 2, failed 4, perhaps sent 1, left 7; resting for 30 s (remedy: see the log)"
+        );
+        let reported = RouteStatus {
+            reportable: 3,
+            arrived: 1,
+            not_arrived: 1,
+            countries_losing: 1,
+            reports_to: Some("https://a.example/sms/modem/0".to_owned()),
+            ..quiet.clone()
+        };
+        assert_eq!(
+            route_in_words(&reported),
+            "modem             sent 3, verified 2, failed 0, arrived 1 of 3, not arrived 1; little arrives in 1 countries, where it \
+             is used last (remedy: see the log)\n                  reports of delivery go to https://a.example/sms/modem/0"
         );
         let status = SmsStatus {
             routes: vec![quiet],

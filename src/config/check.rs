@@ -13,9 +13,9 @@ use crate::trust::{Endpoint, HTTP_MAX, S2S_MAX, is_http};
 use super::document::{Document, Found, Key};
 use super::modem::modem;
 use super::problem::Problem;
-use super::providers::providers;
+use super::providers::{providers, reports};
 use super::sms::sms;
-use super::{C2s, Components, Config, KontalkPush, Limits, Registration, Throttle, TlsFiles, Trust, web};
+use super::{BannedS2s, C2s, Components, Config, KontalkPush, Limits, Registration, Throttle, TlsFiles, Trust, web};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -48,6 +48,7 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     }
     web::web(document, &mut config.web);
     web::upload(document, &mut config.upload);
+    reports(document, &config);
     limits(document, &mut config.limits);
     components(document, base, &config.domain, &mut config.components);
     config.push = push(document);
@@ -158,6 +159,14 @@ fn trust(document: &mut Document<'_>, trust: &mut Trust) {
     let pages = document.list("trust.pages").unwrap_or_default();
     let page = |text: &str| is_http(text).then(|| text.to_owned());
     trust.pages = published(document, pages, HTTP_MAX, page, "e.g. \"https://example.org\"");
+    if let Some(found) = document.text("trust.banned_s2s") {
+        match found.value.as_str() {
+            "quarantine" => trust.banned_s2s = BannedS2s::Quarantine,
+            "allow" => trust.banned_s2s = BannedS2s::Allow,
+            "block" => trust.banned_s2s = BannedS2s::Block,
+            _ => document.object(&found, "no way to treat a banned node", "quarantine, allow or block"),
+        }
+    }
     for (key, limit) in [
         ("trust.visitors_max", &mut trust.visitors_max),
         ("trust.visitors_per_home_max", &mut trust.visitors_per_home_max),
@@ -488,6 +497,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "sms.app_hash", example: "\"FA+9qCX9VSu\"" },
     Key { path: "trust.addresses", example: "[\"node.example.org:5269\"]" },
     Key { path: "trust.pages", example: "[\"https://example.org\"]" },
+    Key { path: "trust.banned_s2s", example: "\"quarantine\"" },
     Key { path: "trust.visitors_max", example: "500" },
     Key { path: "trust.visitors_per_home_max", example: "100" },
     Key { path: "trust.visitor_logins_per_hour_max", example: "200" },
@@ -505,6 +515,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "sms.http.*.kind", example: "\"vonage-sms\"" },
     Key { path: "sms.http.*.user", example: "\"abcd1234\"" },
     Key { path: "sms.http.*.secret_file", example: "\"/etc/kontalk-node/provider.secret\"" },
+    Key { path: "sms.http.*.report_secret_file", example: "\"/etc/kontalk-node/reports.secret\"" },
     Key { path: "sms.http.*.from", example: "\"Kontalk\"" },
     Key { path: "sms.http.*.account", example: "\"AC0123456789abcdef0123456789abcdef\"" },
     Key { path: "sms.http.*.redact", example: "true" },
@@ -532,6 +543,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "web.listen", example: "[\"[::]:5280\"]" },
     Key { path: "web.url", example: "\"https://files.example.org\"" },
     Key { path: "web.reverse_proxy", example: "false" },
+    Key { path: "web.user_keys", example: "true" },
     Key { path: "upload.enabled", example: "true" },
     Key { path: "upload.file_mib_max", example: "20" },
     Key { path: "upload.quota_mib", example: "100" },

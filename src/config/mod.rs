@@ -352,6 +352,8 @@ pub struct Trust {
     pub addresses: Vec<Endpoint>,
     /// `trust.pages`: where they are told that the node's web pages are.
     pub pages: Vec<String>,
+    /// `trust.banned_s2s`: what comes from a node that is banned or denied.
+    pub banned_s2s: BannedS2s,
     /// `trust.visitors_max`: visitors known here, of all homes.
     pub visitors_max: u32,
     /// `trust.visitors_per_home_max`: of one home.
@@ -365,11 +367,24 @@ impl Default for Trust {
         Trust {
             addresses: Vec::new(),
             pages: Vec::new(),
+            banned_s2s: BannedS2s::default(),
             visitors_max: limits::VISITORS_MAX,
             visitors_per_home_max: limits::VISITORS_PER_HOME_MAX,
             visitor_logins_per_hour_max: limits::VISITOR_LOGINS_PER_HOUR_MAX,
         }
     }
+}
+
+/// What becomes of what a banned or denied node's users send. Visitors of it there are none in any case.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum BannedS2s {
+    /// It reaches those who have the sender in their contact list.
+    #[default]
+    Quarantine,
+    /// It is a server as any other.
+    Allow,
+    /// There are no streams with it.
+    Block,
 }
 
 /// What is logged.

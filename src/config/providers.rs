@@ -5,11 +5,12 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use super::Config;
 use super::document::{Document, Found};
 use crate::limits;
 use crate::sms::http::{
     self, Android, Kind, Login, Settings, TWILIO_SMS_URL, TWILIO_VERIFY_URL, Template, TwilioSms, TwilioVerify,
-    VONAGE_SMS_URL, VONAGE_VERIFY_URL, VonageSms, VonageVerify,
+    VONAGE_CALLBACK_BYTES_MAX, VONAGE_SMS_URL, VONAGE_VERIFY_URL, VonageSms, VonageVerify,
 };
 
 /// All that are described well; the others are objected to.
@@ -30,6 +31,24 @@ pub(super) fn providers(document: &mut Document<'_>, base: &Path) -> Vec<Setting
         }
     }
     providers
+}
+
+/// Objects to reports of delivery that could not come in; when all else is read.
+pub(super) fn reports(document: &mut Document<'_>, config: &Config) {
+    for settings in config.sms.http.iter().filter(|settings| settings.report_secret_file.is_some()) {
+        let Some(found) = document.whole(&format!("{SECTION}.{}.{REPORTS}", settings.name)) else { continue };
+        if !config.web.enabled {
+            let remedy = "web.enabled = true, or take it out";
+            document.object(&found, "reports of delivery come in by the web listener, which is off", remedy);
+        }
+        let derived = "https://:65535".len() + config.domain.as_str().len();
+        let base = config.web.url.as_ref().map_or(derived, String::len);
+        let length = base + REPORT_PATH_BYTES + settings.name.len();
+        if matches!(settings.kind, Kind::VonageSms(_)) && length > VONAGE_CALLBACK_BYTES_MAX {
+            let text = format!("Vonage sends reports to addresses of {VONAGE_CALLBACK_BYTES_MAX} characters at most");
+            document.object(&found, &text, "a shorter name for the provider, or a shorter web.url");
+        }
+    }
 }
 
 /// One provider's section.
@@ -57,6 +76,7 @@ impl Section<'_, '_, '_> {
         let kind = self.kind(shape.kind)?;
         let mut settings = Settings::new(self.name.value.clone(), kind);
         settings.ca_file = self.text("ca_file").map(|path| self.base.join(path));
+        settings.report_secret_file = self.secret_file("report_secret_file");
         if let Some(found) = self.document.number(&self.path("connect_secs"), 1..=60) {
             settings.connect_timeout = Duration::from_secs(found.value.into());
         }
@@ -148,7 +168,7 @@ impl Section<'_, '_, '_> {
             method: self.text("method").unwrap_or_else(|| method.to_owned()),
             url: self.url(""),
             user: self.text("user"),
-            secret_file: self.secret_file(),
+            secret_file: self.secret_file("secret_file"),
             headers: self.headers(),
             content_type: self.text("content_type"),
             body,
@@ -163,12 +183,12 @@ impl Section<'_, '_, '_> {
 
     fn login(&mut self, user: Option<String>) -> Login {
         let user = self.text("user").or(user).unwrap_or_default();
-        Login { user, secret_file: self.secret_file().unwrap_or_default() }
+        Login { user, secret_file: self.secret_file("secret_file").unwrap_or_default() }
     }
 
     /// The file is not opened: who checks a configuration need not be allowed to read the secret.
-    fn secret_file(&mut self) -> Option<PathBuf> {
-        let found = self.document.text(&self.path("secret_file"))?;
+    fn secret_file(&mut self, key: &str) -> Option<PathBuf> {
+        let found = self.document.text(&self.path(key))?;
         let path = self.base.join(&found.value);
         match fs::metadata(&path) {
             Ok(metadata) if !metadata.is_file() => {
@@ -223,11 +243,15 @@ struct Shape {
 }
 
 const SHAPES: &[Shape] = &[
-    Shape { kind: "vonage-sms", needs: &["user", "secret_file", "from"], may_have: &["url"] },
+    Shape { kind: "vonage-sms", needs: &["user", "secret_file", "from"], may_have: &["url", REPORTS] },
     Shape { kind: "vonage-verify", needs: &["user", "secret_file", "brand"], may_have: &["url", "locale"] },
-    Shape { kind: "twilio-sms", needs: &["account", "secret_file", "from"], may_have: &["url", "user", "redact"] },
+    Shape {
+        kind: "twilio-sms",
+        needs: &["account", "secret_file", "from"],
+        may_have: &["url", "user", "redact", REPORTS],
+    },
     Shape { kind: "twilio-verify", needs: &["user", "secret_file", "service"], may_have: &["url", "locale"] },
-    Shape { kind: "android", needs: &["url", "user", "secret_file"], may_have: &["sim", "delivery_reports"] },
+    Shape { kind: "android", needs: &["url", "user", "secret_file"], may_have: &["sim", "delivery_reports", REPORTS] },
     Shape {
         kind: "template",
         needs: &["url"],
@@ -248,8 +272,14 @@ const SHAPES: &[Shape] = &[
     },
 ];
 
+/// `/sms/`, the provider's name, a slash, and 32 digits that nobody guesses.
+const REPORT_PATH_BYTES: usize = "/sms//".len() + 32;
+
 /// What every kind may be told.
 const COMMON: &[&str] = &["kind", "ca_file", "connect_secs", "timeout_secs"];
+
+/// What a provider signs its reports of delivery with.
+const REPORTS: &str = "report_secret_file";
 
 const SECTION: &str = "sms.http";
 
@@ -260,7 +290,7 @@ fn kinds() -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::config::{Config, Problem, SAMPLE, parse};
+    use crate::config::{Problem, SAMPLE, parse};
     use crate::phone::ChallengeKind;
 
     /// A directory with a secret in it.
@@ -299,7 +329,7 @@ mod tests {
         let in_force =
             |line: &str| line.strip_prefix('#').filter(|rest| !rest.starts_with(' ')).unwrap_or(line).to_owned();
         let mut text: String = SAMPLE[begin..end].lines().map(|line| in_force(line) + "\n").collect();
-        for name in ["vonage", "twilio", "phone", "other"] {
+        for name in ["vonage", "twilio", "phone", "other", "vonage-reports", "twilio-reports", "phone-reports"] {
             text = text.replace(&format!("/etc/kontalk-node/{name}.secret"), "s");
         }
         fs::write(secrets.0.join("ca.pem"), CA).unwrap();
@@ -392,6 +422,48 @@ mod tests {
         let many: String = (0..17).map(|number| format!("[sms.http.p{number}]\n{android}")).collect();
         let said = secrets.said(&many);
         assert!(said.len() == 1 && said[0].contains("sms.http.p16 = p16: too many providers"), "{said:#?}");
+    }
+
+    #[test]
+    fn reports_of_delivery_need_a_way_in() {
+        let secrets = Secrets::new("reports");
+        let vonage = "kind = \"vonage-sms\"\nuser = \"a\"\nsecret_file = \"s\"\nfrom = \"Kontalk\"\nreport_secret_file = \"s\"\n";
+        let android = "kind = \"android\"\nurl = \"http://10.0.0.2\"\nuser = \"sms\"\nsecret_file = \"s\"\nreport_secret_file = \"s\"\n";
+        let template = "kind = \"template\"\nurl = \"https://a.example/{number}{text}\"\nreport_secret_file = \"s\"\n";
+        let long = format!("web.url = \"https://{}.example\"", "a".repeat(46));
+        for (web, section, expected) in [
+            (
+                "web.enabled = false",
+                vonage,
+                Some(":8: sms.http.x.report_secret_file = \"s\": reports of delivery come in by"),
+            ),
+            (
+                &long,
+                vonage,
+                Some(":8: sms.http.x.report_secret_file = \"s\": Vonage sends reports to addresses of 100"),
+            ),
+            (&long, android, None),
+            ("", vonage, None),
+            (
+                "",
+                template,
+                Some(":6: sms.http.x.report_secret_file = \"s\": a provider of kind \"template\" has no use"),
+            ),
+            (
+                "",
+                &vonage.replace("report_secret_file = \"s\"", "report_secret_file = \"none\""),
+                Some(":8: sms.http.x.report_secret_file = \"none\": cannot be read"),
+            ),
+        ] {
+            let text = format!("{web}\n[sms.http.x]\n{section}");
+            match expected {
+                None => assert!(secrets.parsed(&text).unwrap().sms.http[0].report_secret_file.is_some(), "{text}"),
+                Some(expected) => {
+                    let said = secrets.said(&text).join("\n");
+                    assert!(said.starts_with(expected) && said.contains("(remedy: "), "{said}");
+                }
+            }
+        }
     }
 
     #[test]

@@ -375,6 +375,7 @@ fn what_other_nodes_are_told_is_an_address_each_once() {
         ("pages = [\"a.example\"]", "not an address that others can use"),
         ("pages = [\"https://a\", \"https://b\", \"https://c\"]", "one too many"),
         ("visitors_max = -1", "out of range"),
+        ("banned_s2s = \"never\"", "no way to treat"),
     ] {
         let problems = trust(lines);
         assert!(problems.len() == 1 && problems[0].contains(text), "{lines}: {problems:?}");

@@ -45,6 +45,13 @@ pub enum Cause {
         /// Its name.
         route: String,
     },
+    /// A route's network took several messages to a country, and says that none of them arrived.
+    RouteLoses {
+        /// Its name.
+        route: String,
+        /// The country's calling code.
+        country: u16,
+    },
     /// A route's network does not let us send to a country.
     RouteNotAllowed {
         /// Its name.
@@ -81,6 +88,11 @@ impl fmt::Display for Alert {
                 f,
                 "the route {route} failed several times in a row and is used last (remedy: kontalk-node sms status, and see the log)"
             ),
+            Cause::RouteLoses { route, country } => write!(
+                f,
+                "messages that the route {route} took for +{country} do not arrive, by its own reports; it is used last there (remedy: \
+                 none if there is another route; else ask the provider, or name another sender)"
+            ),
             Cause::RouteNotAllowed { route, country } => write!(
                 f,
                 "the route {route} may not send to +{country} (remedy: see the log; check its credit, its account, and the countries it \
@@ -110,6 +122,7 @@ impl Alerts {
             Cause::RouteBudget { route, .. } => (3, route.as_str()),
             Cause::RouteFails { route } => (4, route.as_str()),
             Cause::RouteNotAllowed { route, .. } => (5, route.as_str()),
+            Cause::RouteLoses { route, .. } => (6, route.as_str()),
         };
         let told = self.told.entry((kind, route.to_owned()));
         match told {

@@ -15,6 +15,8 @@ pub(super) enum CounterKind {
     Abroad,
     Route,
     Prefix,
+    /// What networks reported of a route's messages.
+    Reports,
 }
 
 impl CounterKey {
@@ -26,6 +28,7 @@ impl CounterKey {
             CounterKind::Abroad => b'b',
             CounterKind::Route => b'r',
             CounterKind::Prefix => b'p',
+            CounterKind::Reports => b'd',
         };
         let filled = std::iter::once(kind).chain(self.hash.to_bytes());
         bytes.iter_mut().zip(filled).for_each(|(to, from)| *to = from);
@@ -40,6 +43,7 @@ impl CounterKey {
             b'b' => CounterKind::Abroad,
             b'r' => CounterKind::Route,
             b'p' => CounterKind::Prefix,
+            b'd' => CounterKind::Reports,
             _ => return None,
         };
         Some(CounterKey { kind, hash: KeyedHash::from_bytes(hash.try_into().ok()?) })

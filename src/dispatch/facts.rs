@@ -38,6 +38,14 @@ pub struct RouteFacts {
     pub resting: Option<Duration>,
     /// In so many countries it may not send.
     pub countries_barred: usize,
+    /// Messages whose fate its network promised to report.
+    pub reportable: u32,
+    /// Those of them that arrived.
+    pub arrived: u32,
+    /// Those that did not.
+    pub not_arrived: u32,
+    /// In so many countries too little arrives, and other routes go first.
+    pub countries_losing: usize,
     /// Codes it may still send, where it has a budget.
     pub left: Option<u32>,
 }

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
-use super::counter::Prefix;
+use super::counter::{Day, Prefix};
 
 #[derive(Debug, Default)]
 pub(super) struct RouteState {
@@ -15,6 +15,10 @@ pub(super) struct RouteState {
     rests_until: Option<Instant>,
     /// Calling codes for which it is not even tried, until when, and how often in a row.
     barred: HashMap<u16, (Instant, u32)>,
+    /// Messages whose reports were waited for, as sent; those that arrived, as verified; those that did not, as failed.
+    pub(super) reports: Day,
+    /// Calling codes where messages were taken and did not arrive: how many in a row, and until when other routes go first.
+    losing: HashMap<u16, (u32, Option<Instant>)>,
 }
 
 impl RouteState {
@@ -59,6 +63,32 @@ impl RouteState {
         (!left.is_zero()).then_some(left)
     }
 
+    /// A message arrived in this country.
+    pub(super) fn arrived(&mut self, country: u16) {
+        self.losing.remove(&country);
+    }
+
+    /// A message that the network took did not arrive in this country. Says whether the route rests there from now on, when it did not
+    /// before.
+    pub(super) fn did_not_arrive(&mut self, now: Instant, country: u16) -> bool {
+        let (losses, rests_until) = self.losing.entry(country).or_default();
+        *losses = losses.saturating_add(1);
+        if let Some(beyond) = losses.checked_sub(FAILURES_BEFORE_REST) {
+            *rests_until = Some(now + doubled(LOSING_REST_FIRST, beyond, LOSING_REST_MAX));
+        }
+        *losses == FAILURES_BEFORE_REST
+    }
+
+    /// Do other routes go first for numbers of this country, since little arrives there?
+    pub(super) fn loses(&self, now: Instant, country: u16) -> bool {
+        self.losing.get(&country).and_then(|(_, until)| *until).is_some_and(|until| until > now)
+    }
+
+    /// In how many countries little arrives.
+    pub(super) fn countries_losing(&self, now: Instant) -> usize {
+        self.losing.values().filter(|(_, until)| until.is_some_and(|until| until > now)).count()
+    }
+
     /// In how many countries it may not send.
     pub(super) fn countries_barred(&self, now: Instant) -> usize {
         self.barred.values().filter(|(until, _)| *until > now).count()
@@ -75,6 +105,9 @@ const REST_FIRST: Duration = Duration::from_secs(30);
 const REST_MAX: Duration = Duration::from_secs(15 * 60);
 const BAR_FIRST: Duration = Duration::from_secs(5 * 60);
 const BAR_MAX: Duration = Duration::from_secs(20 * 60);
+/// Reports come minutes after the message: a short rest would be over before it is known whether it helped.
+const LOSING_REST_FIRST: Duration = Duration::from_secs(10 * 60);
+const LOSING_REST_MAX: Duration = Duration::from_secs(2 * 3600);
 
 #[cfg(test)]
 mod tests {

@@ -16,6 +16,11 @@
 //! of the day is kept for blocks that owe no proof. So whoever lets messages be sent for money, or out of spite, gets five a block, and
 //! users of other blocks do not notice.
 //!
+//! **Reports.** Where a network reports what became of a message ([`Dispatcher::await_report`], [`Dispatcher::reported`]), it is
+//! counted; what did not arrive goes out again by another route ([`Dispatcher::again`]); a route whose messages do not arrive in a
+//! country is used last there, and a number whose message did not arrive is challenged by another route the next time. Nothing is
+//! proved and nothing given back by a report.
+//!
 //! **Memory.** Counters of at most [`DISPATCH_PREFIXES_MAX`] prefixes under keyed hashes: no number is kept. [`Dispatcher::changes`] gives what
 //! should survive a restart, [`Dispatcher::restore`] takes it back.
 
@@ -25,6 +30,7 @@ mod counter_key;
 mod facts;
 mod health;
 mod plan;
+mod reports;
 #[cfg(test)]
 mod tests;
 mod trip;
@@ -34,6 +40,7 @@ pub use counter::Kept;
 pub use counter_key::CounterKey;
 pub use facts::{Facts, RouteFacts};
 pub use plan::{Countries, Plan, ROUTES_MAX, Route};
+pub use reports::{Arrival, EARLY_TTL, REPORT_TTL};
 pub use trip::{Next, Outcome, Refused, Trip, Wish};
 
 use std::collections::HashSet;
@@ -47,6 +54,7 @@ use alert::Alerts;
 use counter::Prefix;
 use counter_key::CounterKind;
 use health::RouteState;
+use reports::Awaited;
 
 /// Decides how challenges go out. One per node.
 #[derive(Debug)]
@@ -60,6 +68,7 @@ pub struct Dispatcher {
     prefixes: BoundedMap<KeyedHash, Prefix>,
     /// What was sent to whom lately.
     recent: BoundedMap<KeyedHash, Recent>,
+    awaited: Awaited,
     alerts: Alerts,
     changed: HashSet<CounterKey>,
 }
@@ -69,6 +78,8 @@ struct Recent {
     until: Instant,
     /// Routes used, the last last.
     routes: Vec<usize>,
+    /// Those whose network says that the message did not arrive.
+    lost: Vec<usize>,
     block: KeyedHash,
     wide: Option<KeyedHash>,
     charged: bool,
@@ -86,6 +97,7 @@ impl Dispatcher {
             abroad: Prefix::default(),
             prefixes: BoundedMap::new(DISPATCH_PREFIXES_MAX),
             recent: BoundedMap::new(CHALLENGES_MAX),
+            awaited: Awaited::default(),
             alerts: Alerts::default(),
             changed: HashSet::new(),
         }
@@ -113,6 +125,7 @@ impl Dispatcher {
         let abroad = self.plan.knows_home() && !self.plan.is_home(wish.number);
         let wide = !self.plan.is_home(wish.number);
         let address = self.key.hash("address", &[wish.address.as_str().as_bytes()]);
+        let recent = self.recent.get(&address).filter(|recent| recent.until > now);
         let mut trip = Trip {
             address,
             country: wish.number.country_code(),
@@ -121,7 +134,8 @@ impl Dispatcher {
             wide: wide.then(|| self.wide_key(wish.number)),
             routes: Vec::new(),
             legs_left: LEGS_MAX,
-            had: self.recent.get(&address).filter(|recent| recent.until > now).map_or(Vec::new(), |r| r.routes.clone()),
+            had: recent.map_or(Vec::new(), |recent| recent.routes.clone()),
+            lost: recent.map_or(Vec::new(), |recent| recent.lost.clone()),
         };
         trip.routes = self.order(now, wish, &trip)?;
         if !self.kind_of(trip.route()).is_free() {
@@ -226,7 +240,8 @@ impl Dispatcher {
     /// How things are.
     pub fn facts(&self, now: Instant) -> Facts {
         let routes = self.plan.routes.iter().zip(&self.routes).map(|(route, state)| {
-            let day = if state.counter.day.is_over(now) { counter::Day::default() } else { state.counter.day };
+            let current = |day: counter::Day| if day.is_over(now) { counter::Day::default() } else { day };
+            let (day, reports) = (current(state.counter.day), current(state.reports));
             RouteFacts {
                 name: route.name.clone(),
                 kind: route.kind,
@@ -236,6 +251,10 @@ impl Dispatcher {
                 unknown: day.unknown,
                 resting: state.rests(now),
                 countries_barred: state.countries_barred(now),
+                reportable: reports.sent,
+                arrived: reports.verified,
+                not_arrived: reports.failed,
+                countries_losing: state.countries_losing(now),
                 left: route.day_max.map(|max| day.left(now, max)),
             }
         });
@@ -264,8 +283,20 @@ impl Dispatcher {
             keep
         });
         self.recent.retain(|_, recent| recent.until > now);
-        let changed: Vec<CounterKey> = self.changed.drain().chain(over).collect();
+        self.awaited.forget(now);
+        self.changed.extend(over);
+        self.unkept(now, wall)
+    }
+
+    /// The same without forgetting anything, and so quick enough for every message.
+    pub fn unkept(&mut self, now: Instant, wall: Timestamp) -> Vec<(CounterKey, Option<Kept>)> {
+        let changed: Vec<CounterKey> = self.changed.drain().collect();
         changed.into_iter().map(|key| (key, self.counter(key).map(|c| Kept::of(&c, now, wall)))).collect()
+    }
+
+    /// What [`Dispatcher::unkept`] gave could not be kept: it is given again.
+    pub fn not_kept(&mut self, changed: impl IntoIterator<Item = CounterKey>) {
+        self.changed.extend(changed);
     }
 
     /// Takes back what an earlier process kept. Gives what is over, and can go.
@@ -282,9 +313,16 @@ impl Dispatcher {
                 CounterKind::All if key == self.single(CounterKind::All) => Some(&mut self.all),
                 CounterKind::Abroad if key == self.single(CounterKind::Abroad) => Some(&mut self.abroad),
                 CounterKind::Route => {
-                    let is_it = |route: &Route| key_of_route(&self.key, &route.name) == key;
-                    let index = self.plan.routes.iter().position(is_it);
+                    let index = self.route_with_hash(key.hash);
                     index.and_then(|index| self.routes.get_mut(index)).map(|state| &mut state.counter)
+                }
+                CounterKind::Reports => {
+                    let known = self.route_with_hash(key.hash).and_then(|index| self.routes.get_mut(index));
+                    match known.filter(|_| !counter.is_over(now)) {
+                        Some(state) => state.reports = counter.day,
+                        None => over.push(key),
+                    }
+                    continue;
                 }
                 CounterKind::Prefix if !counter.is_over(now) => {
                     self.prefixes.insert(key.hash, counter);
@@ -315,8 +353,8 @@ impl Dispatcher {
             }
             // Kontalk registration, choice of the provider: the challenge that the client names, else its wish for another way.
             let unwanted = wish.challenge.is_some_and(|wanted| wanted != route.kind.as_challenge());
-            let had = wish.fallback && trip.had.contains(&index);
-            let resting = state.rests(now).is_some();
+            let had = (wish.fallback && trip.had.contains(&index)) || trip.lost.contains(&index);
+            let resting = state.rests(now).is_some() || state.loses(now, trip.country);
             routes.push((u8::from(had) * 4 + u8::from(unwanted) * 2 + u8::from(resting), index));
         }
         routes.sort();
@@ -413,13 +451,14 @@ impl Dispatcher {
     }
 
     fn remember(&mut self, now: Instant, trip: &Trip, charged: bool) {
-        let mut routes = match self.recent.get(&trip.address) {
-            Some(recent) if recent.until > now => recent.routes.clone(),
-            _ => Vec::new(),
+        let (mut routes, mut lost) = match self.recent.get(&trip.address) {
+            Some(recent) if recent.until > now => (recent.routes.clone(), recent.lost.clone()),
+            _ => (Vec::new(), Vec::new()),
         };
         routes.retain(|route| *route != trip.route());
         routes.push(trip.route());
-        let recent = Recent { until: now + CODE_TTL, routes, block: trip.block, wide: trip.wide, charged };
+        lost.retain(|route| *route != trip.route());
+        let recent = Recent { until: now + CODE_TTL, routes, lost, block: trip.block, wide: trip.wide, charged };
         self.recent.insert(trip.address, recent);
     }
 
@@ -429,10 +468,17 @@ impl Dispatcher {
             CounterKind::Abroad => Some(self.abroad),
             CounterKind::Prefix => self.prefixes.get(&key.hash).copied(),
             CounterKind::Route => {
-                let index = self.plan.routes.iter().position(|route| key_of_route(&self.key, &route.name) == key)?;
-                self.routes.get(index).map(|state| state.counter)
+                self.route_with_hash(key.hash).and_then(|index| self.routes.get(index)).map(|state| state.counter)
+            }
+            CounterKind::Reports => {
+                let state = self.route_with_hash(key.hash).and_then(|index| self.routes.get(index))?;
+                Some(Prefix { day: state.reports, ..Prefix::default() })
             }
         }
+    }
+
+    fn route_with_hash(&self, hash: KeyedHash) -> Option<usize> {
+        self.plan.routes.iter().position(|route| key_of_route(&self.key, &route.name).hash == hash)
     }
 
     fn single(&self, kind: CounterKind) -> CounterKey {

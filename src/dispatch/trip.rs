@@ -30,6 +30,8 @@ pub struct Trip {
     pub(super) routes: Vec<usize>,
     pub(super) legs_left: u8,
     pub(super) had: Vec<usize>,
+    /// Of these, routes whose message did not arrive.
+    pub(super) lost: Vec<usize>,
 }
 
 impl Trip {

@@ -18,7 +18,7 @@ mod targets;
 mod tests;
 
 pub use dialback::DialbackSecret;
-pub use policy::{Class, NoPins, PeerEvidence, Pins, PkixFault, Policy, Refusal, SpkiHash, Verdict};
+pub use policy::{Class, NoPins, PeerEvidence, Pins, PkixFault, Policy, Refusal, SpkiHash, Standing, Verdict};
 pub use queue::{Confirmation, DialFault, Effect, Outgoing, OutgoingId, Queues, Refused, Sent};
 pub use stream::{Action, Errand, Established, PeerConfig, PeerFault, PeerStream, PingNumber};
 pub use targets::{ServiceRecord, Target, interleaved, order_targets};

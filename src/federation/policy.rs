@@ -3,7 +3,9 @@
 use std::fmt;
 use std::sync::Arc;
 
+use crate::federation::Target;
 use crate::jid::BareJid;
+use crate::xml::Element;
 
 /// SHA-256 of a public key as it stands in certificates (SubjectPublicKeyInfo, DER).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -73,10 +75,43 @@ impl fmt::Display for Class {
     }
 }
 
-/// Knows the keys of those domains whose nodes we have a card of.
+/// What a domain is to us, apart from what its certificate says.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Standing {
+    /// A server as any other: we have no card of it.
+    #[default]
+    Foreign,
+    /// A node whose card we have, known by these keys and by nothing else.
+    Node(Vec<SpkiHash>),
+    /// A node that was trusted once, or is denied: a server as any other, which these keys prove as well.
+    Former(Vec<SpkiHash>),
+}
+
+/// Knows the nodes that we have a card of, and what they and we tell each other before authentication.
 pub trait Pins: Send + Sync + fmt::Debug {
-    /// The keys that a domain may show now; `None` for a domain without a card.
-    fn pins(&self, domain: &BareJid) -> Option<Vec<SpkiHash>>;
+    /// What a domain is to us now.
+    fn standing(&self, domain: &BareJid) -> Standing;
+
+    /// Does the operator want nothing at all of this node? Asked for every stanza: it must be quick.
+    fn blocks(&self, _domain: &BareJid) -> bool {
+        false
+    }
+
+    /// The stream feature by which we show this domain that we are a node; `None` if we are none, or it is none to us.
+    fn feature(&self, _domain: &BareJid) -> Option<Element> {
+        None
+    }
+
+    /// What is to be said to a node that offers these features, before we authenticate: where we are now, if it does not have the
+    /// newest, or if `waiting` for it to say the same of itself. `proved`: it has shown a key that is pinned.
+    fn introduce(&self, _domain: &BareJid, _features: &Element, _proved: bool) -> Option<Element> {
+        None
+    }
+
+    /// Where the node says that it is.
+    fn targets(&self, _domain: &BareJid) -> Vec<Target> {
+        Vec::new()
+    }
 }
 
 /// No domain has a card.
@@ -84,8 +119,8 @@ pub trait Pins: Send + Sync + fmt::Debug {
 pub struct NoPins;
 
 impl Pins for NoPins {
-    fn pins(&self, _domain: &BareJid) -> Option<Vec<SpkiHash>> {
-        None
+    fn standing(&self, _domain: &BareJid) -> Standing {
+        Standing::Foreign
     }
 }
 
@@ -120,6 +155,8 @@ pub enum Verdict {
     Proved(Class),
     /// Only dialback can tell.
     ByDialback,
+    /// It has a card, and another key: it is to show where it is now, signed and newer than what we have.
+    AwaitReach,
     /// It is no peer of ours.
     Refused(Refusal),
 }
@@ -141,7 +178,7 @@ impl Policy {
     /// May there be streams with this domain at all?
     pub fn admits(&self, domain: &BareJid) -> Result<(), Refusal> {
         let listed = |list: &[BareJid]| list.iter().any(|entry| covers(entry, domain));
-        if listed(&self.deny) {
+        if listed(&self.deny) || self.pins.blocks(domain) {
             return Err(Refusal::Denied);
         }
         if !self.allow.is_empty() && !listed(&self.allow) {
@@ -156,12 +193,16 @@ impl Policy {
         if let Err(refusal) = self.admits(&evidence.domain) {
             return Verdict::Refused(refusal);
         }
-        if let Some(pins) = self.pins.pins(&evidence.domain) {
-            let holds = evidence.spki_sha256.is_some_and(|key| pins.contains(&key));
-            return match holds && evidence.tls13 {
-                true => Verdict::Proved(Class::Node),
-                false => Verdict::Refused(Refusal::OtherKey),
-            };
+        let holds = |pins: &[SpkiHash]| evidence.spki_sha256.is_some_and(|key| pins.contains(&key));
+        match self.pins.standing(&evidence.domain) {
+            // Between nodes there is TLS 1.3 and a key on both sides, or nothing.
+            Standing::Node(_) if !evidence.tls13 || evidence.spki_sha256.is_none() => {
+                return Verdict::Refused(Refusal::OtherKey);
+            }
+            Standing::Node(pins) if holds(&pins) => return Verdict::Proved(Class::Node),
+            Standing::Node(_) => return Verdict::AwaitReach,
+            Standing::Former(pins) if holds(&pins) => return Verdict::Proved(Class::Domain),
+            Standing::Former(_) | Standing::Foreign => {}
         }
         match evidence.pkix {
             Ok(()) => Verdict::Proved(Class::Domain),
@@ -172,7 +213,7 @@ impl Policy {
 
     /// May this domain prove itself by dialback?
     pub fn takes_dialback(&self, domain: &BareJid) -> bool {
-        self.dialback && self.admits(domain).is_ok() && self.pins.pins(domain).is_none()
+        self.dialback && self.admits(domain).is_ok() && !matches!(self.pins.standing(domain), Standing::Node(_))
     }
 }
 
@@ -189,8 +230,13 @@ mod tests {
     struct OnePin;
 
     impl Pins for OnePin {
-        fn pins(&self, domain: &BareJid) -> Option<Vec<SpkiHash>> {
-            (domain.as_str() == "node.example").then(|| vec![SpkiHash([7; 32])])
+        fn standing(&self, domain: &BareJid) -> Standing {
+            let keys = vec![SpkiHash([7; 32])];
+            match domain.as_str() {
+                "node.example" => Standing::Node(keys),
+                "former.example" => Standing::Former(keys),
+                _ => Standing::Foreign,
+            }
         }
     }
 
@@ -232,15 +278,26 @@ mod tests {
             (true, "b.example", Err(PkixFault::Expired), other_key, true, Verdict::ByDialback),
             // A card: the key decides, whatever authorities and name servers say.
             (true, "node.example", Err(PkixFault::UnknownIssuer), own_key, true, Verdict::Proved(Class::Node)),
-            (true, "node.example", Ok(()), other_key, true, refused(Refusal::OtherKey)),
+            (true, "node.example", Ok(()), other_key, true, Verdict::AwaitReach),
             (true, "node.example", Ok(()), None, true, refused(Refusal::OtherKey)),
             (true, "node.example", Ok(()), own_key, false, refused(Refusal::OtherKey)),
+            // Trust ended: as any other server, and its key is still its own.
+            (false, "former.example", Err(PkixFault::UnknownIssuer), own_key, true, Verdict::Proved(Class::Domain)),
+            (false, "former.example", Ok(()), other_key, true, Verdict::Proved(Class::Domain)),
+            (
+                false,
+                "former.example",
+                Err(PkixFault::UnknownIssuer),
+                other_key,
+                true,
+                refused(Refusal::Unproved(PkixFault::UnknownIssuer)),
+            ),
         ] {
             let policy = Policy { allow: Vec::new(), deny: Vec::new(), dialback, pins: Arc::new(OnePin) };
             let evidence = PeerEvidence { domain: domain.parse().unwrap(), pkix, spki_sha256: key, tls13 };
             assert_eq!(policy.judge(&evidence), expected, "{evidence:?}");
             let proves = policy.takes_dialback(&evidence.domain);
-            assert_eq!(proves, dialback && domain == "b.example");
+            assert_eq!(proves, dialback && domain != "node.example");
         }
     }
 }

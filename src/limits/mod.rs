@@ -119,6 +119,14 @@ pub const S2S_RETRY_LONGEST: Duration = Duration::from_secs(300);
 pub const S2S_IDLE: Duration = Duration::from_secs(600);
 /// A stream of another server from which nothing came for so long is closed.
 pub const S2S_ACCEPTED_IDLE: Duration = Duration::from_secs(1800);
+/// A node is asked whether it is there after so much silence: an address that changed breaks no connection by itself.
+pub const S2S_NODE_IDLE_BEFORE_PING: Duration = Duration::from_secs(15);
+/// A node that does not answer for so long is dialled again.
+pub const S2S_NODE_PING_TIMEOUT: Duration = Duration::from_secs(10);
+/// The longest wait before a trusted node without a stream is dialled again.
+pub const S2S_NODE_RETRY_LONGEST: Duration = Duration::from_secs(20);
+/// Nodes of which one gossips in one stanza.
+pub const GOSSIP_NODES_MAX: usize = 64;
 /// Hosts that are tried for one domain.
 pub const S2S_TARGETS_MAX: usize = 8;
 /// Addresses that are tried for one host.
@@ -221,6 +229,14 @@ pub const WEB_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub const WEB_BODY_GRACE: Duration = Duration::from_secs(60);
 /// and longer if it moves with so many bytes a second on average.
 pub const WEB_BODY_RATE_MIN: u64 = 1024;
+/// Questions for users' keys over the web that one network may ask at once, and how often one more: 144 a day.
+pub const KEY_QUESTIONS_PER_NETWORK: u32 = 50;
+/// See [`KEY_QUESTIONS_PER_NETWORK`].
+pub const KEY_QUESTIONS_PER_NETWORK_REFILL: Duration = Duration::from_secs(600);
+/// The same of all networks together: 1,440 a day, by which ten million numbers take 19 years.
+pub const KEY_QUESTIONS_ALL: u32 = 500;
+/// See [`KEY_QUESTIONS_ALL`].
+pub const KEY_QUESTIONS_ALL_REFILL: Duration = Duration::from_secs(60);
 /// Bytes of a file that are in memory at once, for each of [`WEB_CONNECTIONS_MAX`].
 pub const WEB_CHUNK_BYTES: usize = 64 * 1024;
 
@@ -274,6 +290,11 @@ pub const CODES_PER_DAY_MAX: u32 = 2000;
 pub const PREFIX_CODES_PER_DAY_MAX: u32 = 20;
 /// Prefixes of numbers whose codes are counted: 4,096 × about 250 bytes. Each entry costs a message, so the day's codes bound them first.
 pub const DISPATCH_PREFIXES_MAX: usize = 4096;
+/// Messages whose network is to report what became of them: 4,096 × about 100 bytes.
+pub const REPORTS_AWAITED_MAX: usize = 4096;
+/// Codes that were taken and may have to go out again by another way, with the numbers in memory until they are proved or expire:
+/// 1,024 × about 600 bytes.
+pub const SENT_CODES_MAX: usize = 1024;
 /// Challenges on their way out at once, with the numbers in memory: 64 × about 1 KiB. A modem sends one in some seconds.
 pub const SENDING_MAX: usize = 64;
 /// How long a client's request waits to hear whether its message went out; then it is told that it is on its way. Clients give up after 15 s.
@@ -292,6 +313,8 @@ pub const VISITORS_MAX: u32 = 500;
 pub const VISITORS_PER_HOME_MAX: u32 = 100;
 /// See [`VISITORS_MAX`].
 pub const VISITOR_LOGINS_PER_HOUR_MAX: u32 = 200;
+/// How long other nodes do not let in who took a number over from another key.
+pub const RESET_HOLD: Duration = Duration::from_secs(72 * 3600);
 /// How long what a visitor left is kept after he was here last.
 pub const VISITOR_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Providers of text messages over HTTP; each has a thread of its own.

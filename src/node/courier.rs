@@ -2,25 +2,30 @@
 //!
 //! A challenge is a [`Job`] from the moment its form is admitted until its outcome is known: it holds the number, in memory only, and
 //! one of [`SENDING_MAX`] places; without one the client is told to come again. A job goes through the routes that `dispatch` names,
-//! with the same code, until one takes it. What is lost in a crash is asked for again by its user.
+//! with the same code, until one takes it; before each that costs something, what it costs is on the disk, so that a crash makes nobody
+//! forget it. Where networks report what became of a message, the number stays in memory until it is proved or its code has expired, and
+//! what did not arrive goes out again by another route with the same code. What is lost in a crash is asked for again by its user.
 
 use std::future::Future;
 use std::net::IpAddr;
 use std::pin::Pin;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use smol::future::FutureExt;
 
 use super::random::random_bytes;
 use crate::account::{Ask, CALLER_DIGITS, Fingerprint, Heard, PhoneForm, Refusal, Registrar, Shown, Verdict, Word};
-use crate::dispatch::{Alert, Dispatcher, Facts, Next, Outcome, Refused, Trip, Wish};
+use crate::dispatch::{Alert, Arrival, CounterKey, Dispatcher, Facts, Kept, Next, Outcome, Refused, Trip, Wish};
 use crate::jid::BareJid;
-use crate::limits::{BoundedMap, CHALLENGES_MAX, SENDING_MAX, SENDING_PATIENCE, SENDING_TIMEOUT};
+use crate::limits::{
+    BoundedMap, CHALLENGES_MAX, CODE_TTL, SENDING_MAX, SENDING_PATIENCE, SENDING_TIMEOUT, SENT_CODES_MAX,
+};
 use crate::phone::{AppHash, ChallengeKind, Code, PhoneNumber, SmsText};
+use crate::router::Ticket;
 use crate::sms::{Checked, SmsError, SmsSender, VerificationId, Verifier};
-use crate::stanza::StanzaError;
+use crate::stanza::{StanzaError, Timestamp};
 use crate::xml::Element;
 
 /// A way to challenge a number, for the route with the same index.
@@ -45,6 +50,15 @@ pub trait Bell: Send + Sync {
 /// The outcome to be of one call.
 pub type Ringing<'a> = Pin<Box<dyn Future<Output = Result<(), SmsError>> + Send + 'a>>;
 
+/// Where counters are kept, so that what was spent is known after a crash.
+pub trait Ledger: Send + Sync {
+    /// Takes counters down. An error is a plain sentence.
+    fn take_down(&self, counters: &[(CounterKey, Option<Kept>)]) -> Result<Ticket, String>;
+
+    /// Comes back when what was taken down survives a power cut, with `false` if it never will.
+    fn durable(&self, ticket: Ticket) -> Pin<Box<dyn Future<Output = bool> + Send + '_>>;
+}
+
 /// What the courier is made of.
 pub struct CourierParts {
     /// Decides about registrations.
@@ -53,6 +67,8 @@ pub struct CourierParts {
     pub dispatcher: Dispatcher,
     /// The ways, in the order of the dispatcher's routes.
     pub ways: Vec<Way>,
+    /// Does the network report what became of a message? By the same order.
+    pub reports: Vec<bool>,
     /// Whom messages come from, by the same order, where a route has a sender of its own.
     pub senders: Vec<Option<String>>,
     /// The node's own number, which users call, text, or are called from.
@@ -63,6 +79,8 @@ pub struct CourierParts {
     pub clock: Clock,
     /// Where home is, as soon as a SIM says it: a calling code.
     pub home: Box<dyn Fn() -> Option<u16> + Send + Sync>,
+    /// Where counters are kept.
+    pub ledger: Box<dyn Ledger>,
 }
 
 /// What time it is.
@@ -73,13 +91,17 @@ pub struct Courier {
     registrar: Mutex<Registrar>,
     dispatcher: Mutex<Dispatcher>,
     ways: Vec<Way>,
+    reports: Vec<bool>,
     senders: Vec<Option<String>>,
     own_number: Option<PhoneNumber>,
     app_hash: Option<AppHash>,
     clock: Clock,
     home: Box<dyn Fn() -> Option<u16> + Send + Sync>,
+    ledger: Box<dyn Ledger>,
     under_way: Arc<AtomicUsize>,
     verifications: Mutex<BoundedMap<BareJid, Verification>>,
+    /// By route and by what its network calls the message.
+    sent: Mutex<BoundedMap<(usize, String), SentCode>>,
 }
 
 /// A code that a provider sent.
@@ -98,6 +120,23 @@ pub struct Job {
     _place: Place,
 }
 
+/// A code that a network took, and of which it will report whether it arrived.
+struct SentCode {
+    form: PhoneForm,
+    peer: IpAddr,
+    trip: Trip,
+    code: Code,
+    serial: u64,
+    until: Instant,
+}
+
+/// A code that did not arrive, to be sent by another route.
+pub struct Resend {
+    job: Job,
+    code: Code,
+    serial: u64,
+}
+
 /// One of the places of jobs; free again when it is dropped.
 struct Place(Arc<AtomicUsize>);
 
@@ -114,13 +153,16 @@ impl Courier {
             registrar: Mutex::new(parts.registrar),
             dispatcher: Mutex::new(parts.dispatcher),
             ways: parts.ways,
+            reports: parts.reports,
             senders: parts.senders,
             own_number: parts.own_number,
             app_hash: parts.app_hash,
             clock: parts.clock,
             home: parts.home,
+            ledger: parts.ledger,
             under_way: Arc::new(AtomicUsize::new(0)),
             verifications: Mutex::new(BoundedMap::new(CHALLENGES_MAX)),
+            sent: Mutex::new(BoundedMap::new(SENT_CODES_MAX)),
         }
     }
 
@@ -178,15 +220,21 @@ impl Courier {
         loop {
             let route = job.trip.route();
             let kind = self.kind_of(route);
+            if !kind.is_free() && !self.spend().await {
+                self.dispatcher().dropped(&job.trip);
+                return Err(self.registrar().declined(&job.form, Refusal::Fault));
+            }
             let word = (kind == ChallengeKind::Word).then(|| Word::from_random(random_bytes()));
             let ask = self.ask(&job, kind, &code, word.as_ref());
             let serial = self.registrar().challenge(self.now(), &job.form, &ask);
-            let outcome = self.try_route(route, &job, &code, serial).await;
+            let (outcome, reference) = self.try_route(route, &job, &code, serial).await;
             let next = self.dispatcher().ended(self.now(), &mut job.trip, outcome);
             match next {
                 Next::Done => {
                     log::info!("{} was sent a challenge by {}", job.form.address.for_log(), self.name_of(route));
-                    return Ok(self.shown(&job, false, word.as_ref()));
+                    let shown = self.shown(&job, false, word.as_ref());
+                    self.await_report(job, code, serial, reference);
+                    return Ok(shown);
                 }
                 Next::Another => {}
                 Next::Failed if outcome == Outcome::Lost => return Err(self.registrar().code_lost(&job.form, serial)),
@@ -224,9 +272,78 @@ impl Courier {
         }
     }
 
+    fn await_report(&self, job: Job, code: Code, serial: u64, reference: Option<String>) {
+        let route = job.trip.route();
+        let Some(reference) = reference.filter(|_| self.reports.get(route) == Some(&true)) else { return };
+        let now = self.now();
+        self.dispatcher().await_report(now, &job.trip, &reference);
+        let Job { form, peer, trip, _place } = job;
+        if !self.registrar().is_open(now, &form.address, serial) {
+            // Typed in already: no reason to keep the number.
+            return;
+        }
+        let sent = SentCode { form, peer, trip, code, serial, until: now + CODE_TTL };
+        self.sent().insert((route, reference), sent);
+    }
+
+    /// The network of the route with this name says how the message ended that it calls so. Says whether that was waited for, and what
+    /// is to be sent again because of it.
+    pub fn reported(&self, route: &str, reference: &str, arrival: Arrival) -> (bool, Option<Resend>) {
+        let now = self.now();
+        if !self.dispatcher().reported(now, route, reference, arrival) {
+            return (false, None);
+        }
+        let index = self.dispatcher().plan().routes.iter().position(|known| known.name == route);
+        let sent = index.and_then(|index| self.sent().remove(&(index, reference.to_owned())));
+        let sent = sent
+            .filter(|sent| arrival == Arrival::Lost && self.registrar().is_open(now, &sent.form.address, sent.serial));
+        (true, sent.and_then(|sent| self.resend(now, sent)))
+    }
+
+    fn resend(&self, now: Instant, sent: SentCode) -> Option<Resend> {
+        let SentCode { form, peer, mut trip, code, serial, .. } = sent;
+        let place = self.place()?;
+        if !self.dispatcher().again(now, &mut trip) {
+            return None;
+        }
+        Some(Resend { job: Job { form, peer, trip, _place: place }, code, serial })
+    }
+
+    /// Sends the same code by another route; whoever waits for it need do nothing. If no route takes it, he can still ask for one himself.
+    pub async fn send_again(&self, resend: Resend) {
+        let Resend { mut job, code, serial } = resend;
+        loop {
+            if !self.spend().await {
+                return self.dispatcher().dropped(&job.trip);
+            }
+            let route = job.trip.route();
+            let (outcome, reference) = self.try_route(route, &job, &code, serial).await;
+            let next = self.dispatcher().ended(self.now(), &mut job.trip, outcome);
+            match next {
+                Next::Done => {
+                    log::info!("{} was sent his code again by {}", job.form.address.for_log(), self.name_of(route));
+                    return self.await_report(job, code, serial, reference);
+                }
+                Next::Another => {}
+                Next::Failed => return,
+            }
+        }
+    }
+
     /// The user of this address has proved his number.
     pub fn proved(&self, address: &BareJid) {
         self.dispatcher().proved(address);
+        self.sent().retain(|_, sent| sent.form.address != *address);
+    }
+
+    /// Forgets the numbers of codes that have expired.
+    pub fn expire(&self) {
+        let now = self.now();
+        self.sent().retain(|_, sent| sent.until > now);
+    }
+
+    fn sent(&self) -> MutexGuard<'_, BoundedMap<(usize, String), SentCode>> {
+        self.sent.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Sends the operator's test message to a number, whatever the countries and budgets: by the named route, or by all in order until
@@ -290,13 +407,43 @@ impl Courier {
         }
     }
 
-    async fn try_route(&self, route: usize, job: &Job, code: &Code, serial: u64) -> Outcome {
-        match self.ways.get(route) {
+    /// Takes down what is about to be spent, and waits until that survives a crash: a code that is sent is counted for ever. Says
+    /// whether it is.
+    async fn spend(&self) -> bool {
+        match self.keep_counters(|dispatcher, now, wall| dispatcher.unkept(now, wall)) {
+            Ok(ticket) => self.ledger.durable(ticket).await,
+            Err(error) => {
+                // What failed is logged where it did; a node that is stopping has closed its store.
+                log::warn!("no code is sent, for it could not be counted: {error}");
+                false
+            }
+        }
+    }
+
+    /// Takes down all that changed, and what is over.
+    pub fn keep(&self) -> Result<(), String> {
+        self.keep_counters(|dispatcher, now, wall| dispatcher.changes(now, wall)).map(drop)
+    }
+
+    /// The decisions wait meanwhile: what one task took out must be written before another takes the next, or it could believe that there
+    /// is nothing to wait for.
+    fn keep_counters(
+        &self,
+        changes: impl FnOnce(&mut Dispatcher, Instant, Timestamp) -> Vec<(CounterKey, Option<Kept>)>,
+    ) -> Result<Ticket, String> {
+        let mut dispatcher = self.dispatcher();
+        let changed = changes(&mut dispatcher, self.now(), Timestamp::from_system(SystemTime::now()));
+        self.ledger.take_down(&changed).inspect_err(|_| dispatcher.not_kept(changed.iter().map(|(key, _)| *key)))
+    }
+
+    /// Sends by one route. Gives how the network calls the message, too, where it took it.
+    async fn try_route(&self, route: usize, job: &Job, code: &Code, serial: u64) -> (Outcome, Option<String>) {
+        let outcome = match self.ways.get(route) {
             Some(Way::Text(sender)) => {
                 let text = SmsText::verification_in(code, job.form.language.as_deref(), self.app_hash.as_ref());
                 let outcome = sender.send(&job.form.number, &text).or(too_long()).await;
                 self.log_failure(route, outcome.as_ref().err());
-                outcome_of(&outcome)
+                return (outcome_of(&outcome), outcome.ok().and_then(|accepted| accepted.reference));
             }
             Some(Way::Verify(verifier)) => {
                 let outcome = verifier.start(&job.form.number).or(too_long()).await;
@@ -316,7 +463,8 @@ impl Courier {
             }
             Some(Way::Hear) => Outcome::Accepted,
             None => Outcome::Refused,
-        }
+        };
+        (outcome, None)
     }
 
     fn log_failure(&self, route: usize, error: Option<&SmsError>) {

@@ -35,6 +35,8 @@ pub(super) enum Input {
     Component(ConnectionId, Told),
     /// These accounts are used no more, unless they are connected.
     Expire(Vec<BareJid>),
+    /// Has this account-to-be one at a node that we trust?
+    AskNetwork(BareJid, Sender<bool>),
     /// How many sessions are there?
     CountSessions(Sender<usize>),
     /// Store all, end all streams, then say so.
@@ -99,6 +101,13 @@ impl Inbox {
         }
         // Behind the answer to this the acknowledgements are with the streams.
         self.sessions().await;
+    }
+
+    /// Does a node that we trust say that this address's number has an account there? Takes some seconds where there are such nodes.
+    pub(super) async fn is_known_elsewhere(&self, address: &BareJid) -> bool {
+        let (sender, receiver) = bounded(1);
+        self.send(Input::AskNetwork(address.clone(), sender)).await;
+        receiver.recv().await.unwrap_or(false)
     }
 
     pub(super) async fn sessions(&self) -> usize {
@@ -252,6 +261,11 @@ impl Hub {
             }
             Input::Component(connection, told) => self.component_told(connection, told),
             Input::Expire(accounts) => accounts.iter().for_each(|account| self.expire(account)),
+            Input::AskNetwork(address, reply) => {
+                for question in self.desk.ask_network(address, reply) {
+                    self.handle(Event::FromServer(question));
+                }
+            }
             Input::CountSessions(reply) => {
                 let _ = reply.try_send(self.router.sessions());
             }

@@ -12,9 +12,10 @@
 //! | [`control`] | commands of the operator | hub, store |
 //! | [`modem`], if there is one | its serial port, its queue | whoever ordered, registration |
 //! | housekeeping | a minute, an hour | certificate, store |
+//! | watchdog, if systemd has one for us | half its time, the hub | the [`supervisor`](crate::supervisor) |
 //! | one per challenge ([`courier`]) | a sender of messages | the connection that asked |
 //! | counting (`ways`) | a minute | administrators, store |
-//! | [`trust`] | a minute | store, hub |
+//! | [`trust`] | a minute; news of other nodes | store, hub |
 //! | one per web listener | connections | connections of its own |
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
@@ -37,11 +38,13 @@ mod expiry;
 mod host;
 mod hub;
 mod identity;
+mod key_directory;
 mod login;
 mod modem;
 mod peers;
 mod random;
 mod registration;
+mod reports;
 mod signals;
 mod tokens;
 mod trust;
@@ -52,6 +55,7 @@ mod worker;
 pub use component_port::SecretFault;
 pub use identity::{IdentityFault, read_server_key};
 pub use random::random_bytes;
+pub use trust::{Renewal, RenewalFault, Renewed, renew};
 
 use std::fmt;
 use std::fs;
@@ -73,6 +77,7 @@ use crate::s2s::{Federation, Outlet, Post, Start};
 use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError, remedy_for};
+use crate::supervisor::{News, Supervisor};
 use component_port::ComponentHost;
 use components::Components;
 use connections::{Connections, Entrance};
@@ -82,6 +87,7 @@ use host::NodeHost;
 use hub::Hub;
 use peers::PeerHost;
 use registration::Registrations;
+use reports::{REPORTS_PATH, ReportDesks};
 use signals::Signal;
 use trust::Trust;
 use ways::Announcer;
@@ -215,11 +221,12 @@ async fn serve(
             peer_listeners.extend(bound.into_iter().map(|listener| (listener, start)));
         }
     }
-    let (website, upload_clerk) = Website::open(config, &certificate)?;
+    let (mut website, upload_clerk) = Website::open(config, &certificate, &store, &server_key)?;
     let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
     let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
     let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
     let mut signals = signals::watch().map_err(NodeFault::Signals)?;
+    let supervisor = supervisor();
     let listening: Vec<String> = plain
         .iter()
         .map(|l| format!("listening for clients on {}", l.local_addr()))
@@ -239,16 +246,20 @@ async fn serve(
     let mut desk = Desk::new(config, store.clone(), server_key.clone(), parking.clone(), begun);
     desk.set_upload_clerk(upload_clerk);
     desk.set_trust(trust.clone());
-    let federation = config
-        .s2s
-        .enabled
-        .then(|| (Arc::new(Post::new(config.s2s.queue_age)), peers::settings(config, &store, secrets.keys())));
+    let federation = config.s2s.enabled.then(|| {
+        (Arc::new(Post::new(config.s2s.queue_age)), peers::settings(config, &store, trust.as_ref(), secrets.keys()))
+    });
     let outlet = federation.as_ref().map(|(post, settings)| Outlet::new(post.clone(), settings.peers.clone()));
     let components = Components::new(secrets.keys().cloned());
     let (hub, inbox) = Hub::new(router, store.clone(), desk, components, outlet);
     let opened = modem::open(config, &store);
     let modem = opened.as_ref().map(|parts| parts.modem.clone());
-    let courier = Arc::new(ways::courier(config, &store, modem.as_ref())?);
+    let report_desks = ReportDesks::new(config, &store, website.as_ref().map(Website::url));
+    let courier = Arc::new(ways::courier(config, &store, modem.as_ref(), &report_desks)?);
+    let report_addresses = report_desks.for_operator();
+    if let Some(website) = website.as_mut().filter(|_| !report_desks.is_empty()) {
+        website.add(REPORTS_PATH, report_desks.page(courier.clone(), executor));
+    }
     let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
     let announcer = Announcer::new(config, inbox.clone());
     let registrations = Registrations::new(
@@ -281,6 +292,7 @@ async fn serve(
             inbox: inbox.clone(),
             key,
             courier: courier.clone(),
+            report_addresses,
             begun,
             trust: trust.clone(),
             modem,
@@ -297,13 +309,22 @@ async fn serve(
     let components = component_port::open(executor, component_listeners, component_host, connections.alive());
     let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
-    let counting = executor.spawn(ways::keep_counting(courier.clone(), store.clone(), announcer));
-    let upkeep = trust.map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
+    let watchdog = executor.spawn(show_life(supervisor.clone(), inbox.clone()));
+    let counting = executor.spawn(ways::keep_counting(courier.clone(), announcer));
+    let links = match (&trust, &federation) {
+        (Some(trust), Some((post, _))) => {
+            trust.set_streams(post.clone());
+            Some(executor.spawn(trust::keep_links(trust.clone(), post.clone(), inbox.clone())))
+        }
+        _ => None,
+    };
+    let upkeep = trust.clone().map(|trust| executor.spawn(trust::keep(trust, certificate.clone(), inbox.clone())));
     let website = website.map(|website| website.start(executor, store.clone(), inbox.clone()));
     let expiry = executor.spawn(expiry::watch(store.clone(), inbox.clone(), config.registration.expiry));
     let federation = match federation {
         Some((post, settings)) => {
-            let host = PeerHost { certificate: certificate.clone(), inbox: inbox.clone(), store: store.clone() };
+            let (certificate, inbox) = (certificate.clone(), inbox.clone());
+            let host = PeerHost { certificate, inbox, store: store.clone(), trust: trust.clone() };
             let outgoing = store.outgoing().map_err(NodeFault::StoreBroke)?;
             Some(Federation::start(executor, post, Arc::new(host), settings, peer_listeners, outgoing))
         }
@@ -314,6 +335,7 @@ async fn serve(
         say(announce, line);
     }
     log::info!("serving {} after {} ms", config.domain, begun.elapsed().as_millis());
+    supervisor.tell(News::Ready);
     if config.trial {
         say(announce, &trial_greeting(config));
     }
@@ -323,9 +345,11 @@ async fn serve(
             match signals.next().await {
                 Signal::Stop => return,
                 Signal::Reload => {
+                    supervisor.tell(News::Reloading);
                     if let Err(fault) = certificate.reload(SystemTime::now()) {
                         log::warn!("the old TLS certificate stays in use: {fault}");
                     }
+                    supervisor.tell(News::Ready);
                 }
             }
         }
@@ -337,12 +361,15 @@ async fn serve(
     };
     stop.or(hub_ended).await;
     log::info!("stopping");
+    supervisor.tell(News::Stopping);
     drop(entrances);
     drop(website);
     drop(control);
     drop(housekeeping);
+    drop(watchdog);
     drop(counting);
     drop(upkeep);
+    drop(links);
     drop(expiry);
     control::remove(&config.data_dir);
     // First: what other servers have, or the disk, the router need not ask its clients for again.
@@ -355,7 +382,7 @@ async fn serve(
     drop(modem_tasks);
     drop(hub);
     let close = move || {
-        ways::keep_counters(&courier, &store);
+        ways::keep_counters(&courier);
         store.close()
     };
     smol::unblock(close).await.map_err(NodeFault::StoreBroke)
@@ -390,6 +417,26 @@ pub fn recovery_note(words: &str) -> Zeroizing<String> {
 
 async fn patience() {
     smol::Timer::after(SHUTDOWN_PATIENCE).await;
+}
+
+/// Who started the node, if he wants to hear of it.
+fn supervisor() -> Arc<Supervisor> {
+    Arc::new(Supervisor::of_this_process().unwrap_or_else(|error| {
+        log::warn!(
+            "the supervisor cannot be told how the node is: {error} (remedy: let NOTIFY_SOCKET name its socket)"
+        );
+        Supervisor::default()
+    }))
+}
+
+/// Tells the watchdog that the hub still answers, so that a node that hangs is started again.
+async fn show_life(supervisor: Arc<Supervisor>, inbox: hub::Inbox) {
+    let Some(patience) = supervisor.watchdog() else { return };
+    loop {
+        inbox.sessions().await;
+        supervisor.tell(News::Alive);
+        smol::Timer::after(patience / 2).await;
+    }
 }
 
 /// Both clocks, now.

@@ -14,8 +14,10 @@ use super::login::lasting_secret;
 use super::random::random_bytes;
 use crate::account::Heard;
 use crate::config::{Config, MODEM};
+use crate::dispatch::Arrival;
 use crate::phone::{ChallengeKind, HashKey};
 use crate::sms::modem::{Incoming, Modem, Parts, Settings};
+use crate::sms::pdu::DeliveryState;
 use crate::store::Store;
 
 /// The modem's tasks. Dropped, it is let go of: a message that is being sent then may or may not arrive.
@@ -66,7 +68,16 @@ async fn listen(incoming: Receiver<Incoming>, courier: Arc<Courier>) {
                 true => log::info!("a number proved itself by a call"),
                 false => log::debug!("somebody called, and nobody waits for a call"),
             },
-            Incoming::Report { state, .. } => log::debug!("a text message that was sent is {state}"),
+            Incoming::Report { reference, state, .. } => {
+                log::debug!("a text message that was sent is {state}");
+                let arrival = match state {
+                    DeliveryState::Delivered => Arrival::Arrived,
+                    // One's own network has no other way to a number; what it cannot deliver others seldom can.
+                    DeliveryState::Failed(_) => Arrival::Unreachable,
+                    DeliveryState::Forwarded(_) | DeliveryState::Trying(_) => continue,
+                };
+                courier.reported(MODEM, &reference, arrival);
+            }
         }
     }
 }

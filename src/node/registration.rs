@@ -14,6 +14,7 @@ use super::worker::work;
 use crate::account::{CodeForm, Parking, PhoneForm, Refusal, Registrar, Request, Token, Verdict, fetched};
 use crate::c2s::Peer;
 use crate::jid::{BareJid, Jid};
+use crate::limits::SENDING_PATIENCE;
 use crate::pgp::{ServerKey, UserRing, judge_candidate, ring_of_certificate};
 use crate::router::Event;
 use crate::stanza::{Kind, MessageType, Stanza, StanzaCondition, StanzaError, Timestamp};
@@ -70,9 +71,8 @@ impl Registrations {
             // A new key must not open what an administrator shut.
             return Err(StanzaError::new(StanzaCondition::Forbidden).text("this account is disabled"));
         }
-        // A visitor who registers is no conflict: with the key he is known by he keeps what he has.
-        let visits = self.store.visit(&form.address).map_err(fault)?.is_some();
-        if !form.force && !visits && self.store.account(&form.address).map_err(fault)?.is_some() {
+        let asked = Instant::now();
+        if !form.force && self.is_in_use(&form.address).await? {
             return Err(self.registrar().conflict(&form));
         }
         let job = match self.courier.accept(peer.address, form) {
@@ -83,6 +83,8 @@ impl Registrations {
             }
         };
         let (promise, patience) = self.courier.promise(&job);
+        // The client's patience is one; the network may have had some of it.
+        let patience = patience.min(SENDING_PATIENCE.saturating_sub(asked.elapsed()));
         let (tell, told) = bounded(1);
         let (courier, announcer) = (self.courier.clone(), self.announcer.clone());
         let deliver = async move {
@@ -94,6 +96,17 @@ impl Registrations {
         self.executor.spawn(deliver).detach();
         let outcome = async { told.recv().await.unwrap_or_else(|_| Err(Refusal::Fault.to_error())) };
         outcome.or(after(patience, promise)).await
+    }
+
+    /// Has the number an account here, or at a node that we trust? Then its user may want to bring his key instead of starting afresh.
+    /// A node that does not answer, or will not say, does not keep anybody from registering.
+    async fn is_in_use(&self, address: &BareJid) -> Result<bool, StanzaError> {
+        // A visitor who registers is no conflict: with the key he is known by he keeps what he has.
+        if self.store.visit(address).map_err(fault)?.is_some() {
+            return Ok(false);
+        }
+        let here = self.store.account(address).map_err(fault)?.is_some();
+        Ok(here || self.inbox.is_known_elsewhere(address).await)
     }
 
     /// Kontalk registration, set: code. The key in the client's certificate is certified for the number that was proved.
@@ -130,11 +143,12 @@ impl Registrations {
     /// Certify, store, and only then answer: what the client is told survives a power cut.
     async fn certify(&self, ring: UserRing, address: BareJid, now: Timestamp) -> Result<Element, StanzaError> {
         let key = ring.fingerprint();
+        let reset = self.store.reset_by(&address, &key.0, now).map_err(fault)?;
         let (server_key, to_certify) = (self.server_key.clone(), address.clone());
         let certified = work(move || {
             // Of other people's certifications nothing is known here; they would only make the ring grow.
             let ring = ring.without_foreign_certifications(&[server_key.fingerprint()]);
-            server_key.certify(&ring, &to_certify, now).map(|ring| ring.to_bytes())
+            server_key.certify_after_reset(&ring, &to_certify, reset, now).map(|ring| ring.to_bytes())
         });
         let certified = certified.await.map_err(|error| {
             log::debug!("a key is not certified: {error}");

@@ -4,32 +4,38 @@ use std::sync::Arc;
 use std::time::{Duration, Instant, SystemTime};
 
 use super::NodeFault;
-use super::courier::{Bell, Courier, CourierParts, Ringing, Way};
+use super::courier::{Bell, Courier, CourierParts, Ledger, Ringing, Way};
 use super::hub::{Inbox, Input};
 use super::login::lasting_secret;
 use super::random::random_bytes;
+use super::reports::ReportDesks;
 use crate::account::{Brand, Policy, Rate, Registrar};
 use crate::config::{self, Config, MODEM, SmsCountries, TERMINAL};
-use crate::dispatch::{Alert, Countries, Dispatcher, Plan, Route};
+use crate::dispatch::{Alert, CounterKey, Countries, Dispatcher, Kept, Plan, Route};
 use crate::jid::{BareJid, Jid};
 use crate::phone::{ChallengeKind, PhoneNumber};
-use crate::router::Event;
+use crate::router::{Event, Ticket};
 use crate::sms::SmsError;
 use crate::sms::http::{self, Provider};
 use crate::sms::modem::{Dialled, Modem, ModemError};
 use crate::sms::terminal::TerminalSender;
 use crate::stanza::{Kind, MessageType, Stanza, Timestamp};
-use crate::store::{Store, StoreError};
+use crate::store::Store;
 use crate::xml::{Element, ns};
 
 /// The courier of this configuration.
-pub(super) fn courier(config: &Config, store: &Store, modem: Option<&Modem>) -> Result<Courier, NodeFault> {
+pub(super) fn courier(
+    config: &Config,
+    store: &Store,
+    modem: Option<&Modem>,
+    desks: &ReportDesks,
+) -> Result<Courier, NodeFault> {
     let mut dispatcher = Dispatcher::new(plan(config), lasting_secret(store, "dispatch"));
     let kept = store.dispatch_counters().map_err(NodeFault::StoreBroke)?;
     let over: Vec<_> = dispatcher.restore(Instant::now(), wall(), kept).into_iter().map(|key| (key, None)).collect();
     store.keep_dispatch_counters(&over).map_err(NodeFault::StoreBroke)?;
     let ways: Vec<Way> =
-        config.sms.routes.iter().map(|route| way(config, route, modem)).collect::<Result<_, NodeFault>>()?;
+        config.sms.routes.iter().map(|route| way(config, route, modem, desks)).collect::<Result<_, NodeFault>>()?;
     for (route, way) in dispatcher.plan().routes.iter().zip(&ways) {
         match way {
             Way::Text(sender) => log::info!("codes go out by {}", sender.describe()),
@@ -47,6 +53,7 @@ pub(super) fn courier(config: &Config, store: &Store, modem: Option<&Modem>) -> 
         registrar: Registrar::new(policy(config), random_bytes()),
         dispatcher,
         ways,
+        reports: config.sms.routes.iter().map(|route| is_reported(config, route, desks)).collect(),
         senders: config.sms.routes.iter().map(|route| sender(config, route)).collect(),
         own_number: config.sms.own_number.clone(),
         app_hash: config.sms.app_hash.clone(),
@@ -55,29 +62,42 @@ pub(super) fn courier(config: &Config, store: &Store, modem: Option<&Modem>) -> 
             Some(modem) => Box::new(move || modem.status().country),
             None => Box::new(|| None),
         },
+        ledger: Box::new(StoreLedger(store.clone())),
     }))
 }
 
-/// Writes what changed of the courier's counters. Blocks for a moment.
-pub(super) fn keep_counters(courier: &Courier, store: &Store) {
-    let changes = courier.dispatcher().changes(Instant::now(), wall());
-    match store.keep_dispatch_counters(&changes) {
-        Ok(()) | Err(StoreError::Broken) => {}
-        Err(error) => log::warn!("after a restart the codes of today will be counted anew: {error}"),
+/// Keeps counters in the store.
+struct StoreLedger(Store);
+
+impl Ledger for StoreLedger {
+    fn take_down(&self, counters: &[(CounterKey, Option<Kept>)]) -> Result<Ticket, String> {
+        self.0.keep_dispatch_counters(counters).map_err(|error| error.to_string())
+    }
+
+    fn durable(&self, ticket: Ticket) -> std::pin::Pin<Box<dyn Future<Output = bool> + Send + '_>> {
+        Box::pin(async move { self.0.commit(ticket).await.is_ok() })
     }
 }
 
-/// Keeps the counters of codes on the disk: every ten minutes if they changed (an SD card lives from not being written to), and within
-/// a minute when something was worth an alert.
-pub(super) async fn keep_counting(courier: Arc<Courier>, store: Store, announcer: Announcer) {
+/// Writes what changed of the courier's counters. Blocks for a moment.
+pub(super) fn keep_counters(courier: &Courier) {
+    if let Err(error) = courier.keep() {
+        log::warn!("after a restart some codes of today may be counted twice, or their outcome forgotten: {error}");
+    }
+}
+
+/// Keeps the counters of codes on the disk: what is spent is there before it is spent; how it went, and what is over, every ten minutes
+/// (an SD card lives from not being written to), and within a minute when something was worth an alert.
+pub(super) async fn keep_counting(courier: Arc<Courier>, announcer: Announcer) {
     for minute in 1u64.. {
         smol::Timer::after(Duration::from_secs(60)).await;
+        courier.expire();
         let alerts = courier.take_alerts();
         announcer.tell(&alerts).await;
         let due = (minute.is_multiple_of(10) || announcer.told_lately()) && courier.dispatcher().has_changes();
         if due {
-            let (courier, store) = (courier.clone(), store.clone());
-            smol::unblock(move || keep_counters(&courier, &store)).await;
+            let courier = courier.clone();
+            smol::unblock(move || keep_counters(&courier)).await;
         }
     }
 }
@@ -131,20 +151,39 @@ fn goes_everywhere(config: &Config) -> bool {
 }
 
 /// The way of a route; the configuration names none that is not there. A provider's thread runs from now on.
-fn way(config: &Config, route: &config::SmsRoute, modem: Option<&Modem>) -> Result<Way, NodeFault> {
+fn way(
+    config: &Config,
+    route: &config::SmsRoute,
+    modem: Option<&Modem>,
+    desks: &ReportDesks,
+) -> Result<Way, NodeFault> {
     Ok(match (route.kind, modem.filter(|_| route.name == MODEM)) {
         (ChallengeKind::CallerId | ChallengeKind::Word, _) => Way::Hear,
         (ChallengeKind::MissedCall, Some(modem)) => Way::Ring(Arc::new(ModemBell(modem.clone()))),
         (_, Some(modem)) => Way::Text(Arc::new(modem.sender())),
         (_, None) => match config.sms.http.iter().find(|provider| provider.name == route.name) {
             None => Way::Text(Arc::new(TerminalSender::stdout())),
-            Some(settings) => match http::build(settings, random_bytes) {
+            Some(settings) => match http::build(&told(settings, desks), random_bytes) {
                 Ok(Provider::Sender(sender)) => Way::Text(Arc::from(sender)),
                 Ok(Provider::Verifier(verifier)) => Way::Verify(Arc::from(verifier)),
                 Err(error) => return Err(NodeFault::Provider(route.name.clone(), error)),
             },
         },
     })
+}
+
+/// A provider with the address of its reports, where it makes any.
+fn told(settings: &http::Settings, desks: &ReportDesks) -> http::Settings {
+    match desks.url(&settings.name) {
+        Some(url) => settings.clone().reporting_to(url),
+        None => settings.clone(),
+    }
+}
+
+/// Does anybody report what becomes of this route's messages?
+fn is_reported(config: &Config, route: &config::SmsRoute, desks: &ReportDesks) -> bool {
+    let by_modem = route.name == MODEM && config.sms.modem.delivery_reports;
+    route.kind == ChallengeKind::Text && (by_modem || desks.url(&route.name).is_some())
 }
 
 /// Whom a route's messages come from, if not from whom `registration.sender` says.

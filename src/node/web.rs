@@ -12,16 +12,18 @@ use smol::{Executor, Task, Timer};
 use super::NodeFault;
 use super::hub::{Inbox, Input};
 use super::identity;
+use super::key_directory::KeysOfNode;
 use super::random::random_bytes;
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
 use crate::limits::UPLOAD_REQUESTS_MAX;
 use crate::net::{self, Listener, OwnCertificate};
+use crate::pgp::ServerKey;
 use crate::router::Event;
 use crate::stanza::Stanza;
 use crate::store::Store;
 use crate::upload::{KeySecret, Policy, SlotRefusal, Wish};
-use crate::web::{HostMeta, Pace, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
+use crate::web::{HostMeta, KeyPage, Pace, Page, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
 
 /// What the clerk is to do.
 #[derive(Debug)]
@@ -35,9 +37,11 @@ pub(super) enum Errand {
 /// The listener, bound and not yet serving.
 pub(super) struct Website {
     listeners: Vec<Listener>,
-    server: Server,
+    site: Site,
+    /// `None`: behind a reverse proxy.
+    certificate: Option<Arc<OwnCertificate>>,
+    url: String,
     uploads: Option<(Arc<Uploads>, Receiver<Errand>)>,
-    encrypted: bool,
 }
 
 impl Website {
@@ -45,6 +49,8 @@ impl Website {
     pub(super) fn open(
         config: &Config,
         certificate: &Arc<OwnCertificate>,
+        store: &Store,
+        server_key: &Arc<ServerKey>,
     ) -> Result<(Option<Website>, Option<Sender<Errand>>), NodeFault> {
         if !config.web.enabled {
             return Ok((None, None));
@@ -55,29 +61,44 @@ impl Website {
         let mut site = Site::default()
             .with(HostMeta::XML_PATH, HostMeta::xml(Vec::new()))
             .with(HostMeta::JSON_PATH, HostMeta::json(Vec::new()));
+        let former = identity::former(&config.data_dir).map(Arc::new);
+        let user_keys = config.web.user_keys;
+        let keys = KeysOfNode::new(config.domain.clone(), store.clone(), server_key.clone(), former, user_keys);
+        let (keys, name) = (Arc::new(keys), ascii(&config.domain));
+        site = site.with(KeyPage::WKD_PATH, KeyPage::wkd(keys.clone(), name.clone()));
+        site = site.with(KeyPage::HKP_PATH, KeyPage::hkp(keys, name));
         let mut uploads = None;
         let mut to_clerk = None;
         if config.upload.enabled {
-            let opened = Arc::new(open_uploads(config, url)?);
+            let opened = Arc::new(open_uploads(config, url.clone())?);
             site = site.with(UPLOAD_PATH, UploadPage::new(opened.clone(), Pace::default()));
             let (sender, errands) = bounded(UPLOAD_REQUESTS_MAX);
             uploads = Some((opened, errands));
             to_clerk = Some(sender);
         }
-        let encrypted = !config.web.reverse_proxy;
-        let server = Server::new(site, encrypted.then(|| certificate.clone()), Pace::default());
-        Ok((Some(Website { listeners, server, uploads, encrypted }), to_clerk))
+        let certificate = (!config.web.reverse_proxy).then(|| certificate.clone());
+        Ok((Some(Website { listeners, site, certificate, url, uploads }), to_clerk))
+    }
+
+    /// How it is reached from outside, without a slash at its end.
+    pub(super) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Adds a page of another part of the node.
+    pub(super) fn add(&mut self, path: &'static str, page: impl Page + 'static) {
+        self.site = std::mem::take(&mut self.site).with(path, page);
     }
 
     /// Where it listens, a line each.
     pub(super) fn listening(&self) -> Vec<String> {
-        let what = if self.encrypted { "HTTPS" } else { "HTTP from a reverse proxy" };
+        let what = if self.certificate.is_some() { "HTTPS" } else { "HTTP from a reverse proxy" };
         self.listeners.iter().map(|l| format!("listening for {what} on {}", l.local_addr())).collect()
     }
 
     /// Serves until the tasks are dropped.
     pub(super) fn start(self, executor: &'static Executor<'static>, store: Store, inbox: Inbox) -> Vec<Task<()>> {
-        let server = Arc::new(self.server);
+        let server = Arc::new(Server::new(self.site, self.certificate, Pace::default()));
         let listeners = self.listeners.into_iter();
         let mut tasks: Vec<Task<()>> =
             listeners.map(|listener| executor.spawn(server.clone().serve(listener))).collect();
@@ -102,10 +123,13 @@ fn open_uploads(config: &Config, url: String) -> Result<Uploads, NodeFault> {
 
 /// How the listener is reached where nobody says: by the domain; at a reverse proxy by the usual port.
 fn derived_url(domain: &BareJid, reverse_proxy: bool, port: u16) -> String {
-    let name = domain.domainpart();
     // Kontalk's clients write URLs as they are; ASCII does no harm anywhere.
-    let host = idna::domain_to_ascii(name).unwrap_or_else(|_| name.to_owned());
+    let host = ascii(domain);
     if reverse_proxy || port == 443 { format!("https://{host}") } else { format!("https://{host}:{port}") }
+}
+
+fn ascii(domain: &BareJid) -> String {
+    idna::domain_to_ascii(domain.domainpart()).unwrap_or_else(|_| domain.domainpart().to_owned())
 }
 
 struct Clerk {

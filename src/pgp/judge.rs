@@ -176,9 +176,9 @@ pub fn judge_login(
 }
 
 /// What the server's signatures say about a user id.
-pub(super) enum Standing {
-    /// Certified at this time, and nothing took it back since.
-    Certified(Timestamp),
+pub(super) enum Standing<'a> {
+    /// Certified by this signature, and nothing took it back since.
+    Certified(&'a Signature),
     /// Taken back at this time.
     Revoked(Timestamp),
     /// Not a word.
@@ -186,7 +186,10 @@ pub(super) enum Standing {
 }
 
 /// Looks for the newest of the server's signatures on a user id.
-pub(super) fn standing<'a>(ring: &UserRing, id: &'a SignedId, server: &ServerKey, now: Timestamp) -> Standing {
+///
+/// Kontalk login: that a certification has ended does not matter at home, where the account's record says whose it is; the login
+/// renews it ([`ServerKey::renewed`]).
+pub(super) fn standing<'a>(ring: &UserRing, id: &'a SignedId, server: &ServerKey) -> Standing<'a> {
     let issuer = server.fingerprint().handle();
     let key = server.public_key();
     let covered = Covered::Id(&ring.primary, &id.id);
@@ -202,12 +205,11 @@ pub(super) fn standing<'a>(ring: &UserRing, id: &'a SignedId, server: &ServerKey
     // At the same second the revocation wins: times are whole seconds, and locking out is the safe side.
     let certified = newest_first(&id.certifications)
         .into_iter()
-        .filter(|signature| counts_as_certification(signature, now))
+        .filter(|signature| counts_as_certification(signature))
         .take_while(|signature| revoked.is_none_or(|revoked| created(signature) > revoked))
-        .find(|signature| verifies(signature, key, covered))
-        .map(created);
+        .find(|signature| verifies(signature, key, covered));
     match (certified, revoked) {
-        (Some(at), _) => Standing::Certified(at),
+        (Some(signature), _) => Standing::Certified(signature),
         (None, Some(at)) => Standing::Revoked(at),
         (None, None) => Standing::Unknown,
     }
@@ -240,7 +242,7 @@ pub(super) fn check_id(ring: &UserRing, id: &SignedId, now: Timestamp) -> Result
 fn judge_key(ring: &UserRing, domain: &str, server: &ServerKey, now: Timestamp) -> Result<BareJid, LoginRefusal> {
     let (address, id) = ring.id_at(domain).ok_or(LoginRefusal::NoAddressHere)?;
     check_id(ring, id, now)?;
-    match standing(ring, id, server, now) {
+    match standing(ring, id, server) {
         Standing::Certified(_) => Ok(address),
         Standing::Revoked(_) => Err(LoginRefusal::CertificationRevoked),
         Standing::Unknown => Err(LoginRefusal::NotCertified),
@@ -262,12 +264,11 @@ fn self_signature<'a>(ring: &UserRing, id: &'a SignedId, latest: Timestamp) -> R
     }
 }
 
-fn counts_as_certification(signature: &Signature, now: Timestamp) -> bool {
+fn counts_as_certification(signature: &Signature) -> bool {
     // Kontalk login: 0x11 and 0x13 by the server are ignored.
     matches!(signature.typ(), SignatureType::GenericCertification | SignatureType::CasualCertification)
         && is_strong(signature)
         && is_understood(signature)
-        && !expired(signature, now)
 }
 
 /// How far a client's clock may be ahead of ours when it makes its key.

@@ -13,8 +13,8 @@
 //!
 //! [`ServerKey::sign_text`] makes what the node announces to its users a message that they can verify.
 //!
-//! A certification's life: none -> certified (`0x10`) -> revoked (`0x30`) -> certified again by a later one. The newest counts,
-//! and at the same second the revocation. A key that its owner revoked (`0x20`) never comes back.
+//! A certification's life: none -> certified (`0x10`, for [`CERTIFICATION_VALID`]) -> renewed by a login -> revoked (`0x30`) -> certified
+//! again by a later one. The newest counts, and at the same second the revocation. A key that its owner revoked (`0x20`) never comes back.
 //!
 //! Signatures are verified with the key's bare operation, not with the library's remembering one: its memory of good
 //! signatures has no bound, and strangers can make as many as they like.
@@ -46,4 +46,4 @@ pub use fingerprint::{Fingerprint, FingerprintError};
 pub use judge::{CLOCK_SKEW_MAX, CandidateRefusal, KeyFault, LoginRefusal, judge_candidate, judge_login};
 pub use node::{Certified, NodeCertification, RevocationReason, SIGNATURE_BYTES_MAX, Statements};
 pub use ring::{CERTIFICATIONS_MAX, IDS_MAX, OWN_SIGNATURES_MAX, REVOCATIONS_MAX, RingError, SUBKEYS_MAX, UserRing};
-pub use server_key::{CertifyError, ServerKey, ServerKeyError};
+pub use server_key::{CERTIFICATION_VALID, CertifyError, RENEW_BEFORE, RESET_NOTATION, ServerKey, ServerKeyError};

@@ -19,7 +19,7 @@ use sha2::{Digest, Sha256};
 use super::fingerprint::Fingerprint;
 use super::judge::{KeyFault, check_id};
 use super::ring::{RingError, SignedId, UserRing, names_issuer};
-use super::server_key::{CertifyError, ServerKey};
+use super::server_key::{CertifyError, ServerKey, reset_of};
 use super::signature::{Covered, PrimaryKey, created, is_strong, is_understood, make, verifies};
 use super::userid;
 use crate::jid::BareJid;
@@ -44,6 +44,8 @@ pub struct Certified {
     pub expires: Option<Timestamp>,
     /// 0 to 3, for `0x10` to `0x13`: how closely the issuer says that it looked.
     pub level: u8,
+    /// When the number was taken over from another key, if the issuer says that it was.
+    pub reset: Option<Timestamp>,
 }
 
 /// How a node certifies another one.
@@ -334,6 +336,7 @@ fn certified(signature: &Signature) -> Certified {
             SignatureType::PositiveCertification => 3,
             _ => 0,
         },
+        reset: reset_of(signature),
     }
 }
 

@@ -12,8 +12,8 @@ use sequoia_openpgp as openpgp;
 use openpgp::Cert;
 use openpgp::crypto::KeyPair;
 use openpgp::packet::key::{Key, Key4, PrimaryRole, SecretParts};
-use openpgp::packet::signature::subpacket::SubpacketValue;
-use openpgp::packet::{Packet, UserID};
+use openpgp::packet::signature::subpacket::{NotationData, NotationDataFlags, SubpacketValue};
+use openpgp::packet::{Packet, Signature, UserID};
 use openpgp::parse::Parse;
 use openpgp::serialize::SerializeInto;
 use openpgp::types::{Curve, KeyFlags, ReasonForRevocation, SignatureType};
@@ -21,8 +21,8 @@ use zeroize::Zeroizing;
 
 use super::fingerprint::Fingerprint;
 use super::judge::{KeyFault, Standing, check_id, standing};
-use super::ring::{CERTIFICATIONS_MAX, REVOCATIONS_MAX, RingError, UserRing, names_issuer};
-use super::signature::{Covered, PrimaryKey, make, verifies};
+use super::ring::{CERTIFICATIONS_MAX, REVOCATIONS_MAX, RingError, SignedId, UserRing, names_issuer};
+use super::signature::{Covered, PrimaryKey, created, make, verifies};
 use super::userid;
 use crate::jid::BareJid;
 use crate::stanza::Timestamp;
@@ -173,8 +173,8 @@ impl ServerKey {
         })
     }
 
-    /// Certifies that the first user id with this address belongs to the key: one generic certification (`0x10`) behind the
-    /// key's own signature. Where a good one is there already, nothing is added. What the key did not sign is left out of the
+    /// Certifies that the first user id with this address belongs to the key: one generic certification (`0x10`), good for
+    /// [`CERTIFICATION_VALID`], behind the key's own signature. Where one is there already that lasts, nothing is added. What the key did not sign is left out of the
     /// ring that comes back (see [`UserRing::tidy`]).
     ///
     /// A certification that was revoked is given anew: whether the account may have it is the caller's to know.
@@ -182,6 +182,18 @@ impl ServerKey {
     /// The key must be good, sign the user id, and bind each subkey. The subkeys' own signatures back to the master are not
     /// looked at: Kontalk clients make them over the master key alone.
     pub fn certify(&self, ring: &UserRing, address: &BareJid, now: Timestamp) -> Result<UserRing, CertifyError> {
+        self.certify_after_reset(ring, address, None, now)
+    }
+
+    /// [`ServerKey::certify`] for a key that took the number over from another one at `reset`, if it did: the certification says so
+    /// by a notation, and other nodes let nobody in by it before the hold is over (`limits::RESET_HOLD`).
+    pub fn certify_after_reset(
+        &self,
+        ring: &UserRing,
+        address: &BareJid,
+        reset: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<UserRing, CertifyError> {
         let id = ring.place_of(address).and_then(|place| ring.ids.get(place)).ok_or(CertifyError::NoSuchAddress)?;
         check_id(ring, id, now)?;
         let bound = ring.subkeys.iter().all(|subkey| {
@@ -191,18 +203,57 @@ impl ServerKey {
         if !bound {
             return Err(CertifyError::SubkeyNotBound);
         }
-        let at = match standing(ring, id, self, now) {
-            Standing::Certified(_) => None,
-            // It must be strictly later than what it undoes.
-            Standing::Revoked(at) => Some(now.max(at.plus(Duration::from_secs(1)))),
-            Standing::Unknown => Some(now),
-        };
+        let at = self.due(ring, id, reset, now);
         let mut ring = ring.tidy();
         if let Some(at) = at {
-            self.sign_id(&mut ring, address, at, SignatureType::GenericCertification)?;
+            self.sign_id(&mut ring, address, at, Word::Certification { reset })?;
         }
         ring.encode()?;
         Ok(ring)
+    }
+
+    /// The ring with a certification that lasts: a new one where the present one ends within [`RENEW_BEFORE`], never ends (as those
+    /// of older servers), or does not tell of the reset; and with none of this server's older ones. A ring without a good
+    /// certification comes back as it is. The key's own signatures are not looked at.
+    pub fn renewed(
+        &self,
+        ring: &UserRing,
+        address: &BareJid,
+        reset: Option<Timestamp>,
+        now: Timestamp,
+    ) -> Result<UserRing, CertifyError> {
+        let place = ring.place_of(address).ok_or(CertifyError::NoSuchAddress)?;
+        let id = ring.ids.get(place).ok_or(CertifyError::NoSuchAddress)?;
+        let Standing::Certified(newest) = standing(ring, id, self) else { return Ok(ring.clone()) };
+        let mut renewed = ring.clone();
+        match self.due(ring, id, reset, now) {
+            Some(at) => self.sign_id(&mut renewed, address, at, Word::Certification { reset })?,
+            None => {
+                let own = self.fingerprint.handle();
+                let kept = |known: &Signature| !names_issuer(known, &own) || known.normalized_eq(newest);
+                if let Some(id) = renewed.ids.get_mut(place) {
+                    id.certifications.retain(kept);
+                }
+            }
+        }
+        renewed.encode()?;
+        Ok(renewed)
+    }
+
+    /// When a certification is to be dated that has to be made; `None`: the present one will do.
+    fn due(&self, ring: &UserRing, id: &SignedId, reset: Option<Timestamp>, now: Timestamp) -> Option<Timestamp> {
+        let later = |at: Timestamp| Some(now.max(at.plus(Duration::from_secs(1))));
+        match standing(ring, id, self) {
+            Standing::Certified(signature) => {
+                let ends = signature.signature_validity_period().map(|period| created(signature).plus(period));
+                let lasts = ends.is_some_and(|ends| ends > now.plus(RENEW_BEFORE));
+                let tells = reset.is_none_or(|reset| reset_of(signature).map(Timestamp::secs) == Some(reset.secs()));
+                if lasts && tells { None } else { later(created(signature)) }
+            }
+            // It must be strictly later than what it undoes.
+            Standing::Revoked(at) => later(at),
+            Standing::Unknown => Some(now),
+        }
     }
 
     /// Takes the certification of this address back (`0x30`). Where the newest word is a revocation already, nothing is
@@ -215,14 +266,14 @@ impl ServerKey {
     ) -> Result<UserRing, CertifyError> {
         let id = ring.place_of(address).and_then(|place| ring.ids.get(place)).ok_or(CertifyError::NoSuchAddress)?;
         let mut revoked = ring.clone();
-        let at = match standing(ring, id, self, now) {
+        let at = match standing(ring, id, self) {
             // Not before what it undoes, though the clock may have been set back since.
-            Standing::Certified(at) => Some(now.max(at)),
+            Standing::Certified(signature) => Some(now.max(created(signature))),
             Standing::Revoked(_) => None,
             Standing::Unknown => Some(now),
         };
         if let Some(at) = at {
-            self.sign_id(&mut revoked, address, at, SignatureType::CertificationRevocation)?;
+            self.sign_id(&mut revoked, address, at, Word::Revocation)?;
         }
         revoked.encode()?;
         Ok(revoked)
@@ -255,25 +306,24 @@ impl ServerKey {
     }
 
     /// Puts a signature of the server on a user id, in front of others'; what it supersedes goes.
-    fn sign_id(
-        &self,
-        ring: &mut UserRing,
-        address: &BareJid,
-        at: Timestamp,
-        typ: SignatureType,
-    ) -> Result<(), CertifyError> {
+    fn sign_id(&self, ring: &mut UserRing, address: &BareJid, at: Timestamp, word: Word) -> Result<(), CertifyError> {
         let place = ring.place_of(address).ok_or(CertifyError::NoSuchAddress)?;
         // A signature older than either key would not verify.
         let at = at.max(ring.created()).max(self.created());
         let UserRing { primary, ids, .. } = ring;
         let id = ids.get_mut(place).ok_or(CertifyError::NoSuchAddress)?;
-        let (more, list, limit) = if typ == SignatureType::CertificationRevocation {
-            // A soft reason: one that a later certification may lift.
-            let reason =
-                SubpacketValue::ReasonForRevocation { code: ReasonForRevocation::UIDRetired, reason: Vec::new() };
-            (vec![reason], &mut id.certification_revocations, REVOCATIONS_MAX)
-        } else {
-            (Vec::new(), &mut id.certifications, CERTIFICATIONS_MAX)
+        let (typ, more, list, limit) = match word {
+            Word::Revocation => {
+                // A soft reason: one that a later certification may lift.
+                let code = ReasonForRevocation::UIDRetired;
+                let more = vec![SubpacketValue::ReasonForRevocation { code, reason: Vec::new() }];
+                let list = &mut id.certification_revocations;
+                (SignatureType::CertificationRevocation, more, list, REVOCATIONS_MAX)
+            }
+            Word::Certification { reset } => {
+                let more = certification_says(reset)?;
+                (SignatureType::GenericCertification, more, &mut id.certifications, CERTIFICATIONS_MAX)
+            }
         };
         let signature = make(&mut self.signer.clone(), typ, at, more, Covered::Id(primary, &id.id))
             .map_err(|_| CertifyError::NotSigned)?;
@@ -284,6 +334,34 @@ impl ServerKey {
         list.truncate(limit);
         Ok(())
     }
+}
+
+/// What the server signs on a user id.
+#[derive(Clone, Copy)]
+enum Word {
+    Certification { reset: Option<Timestamp> },
+    Revocation,
+}
+
+fn certification_says(reset: Option<Timestamp>) -> Result<Vec<SubpacketValue>, CertifyError> {
+    let validity = openpgp::types::Duration::try_from(CERTIFICATION_VALID).map_err(|_| CertifyError::NotSigned)?;
+    let mut more = vec![SubpacketValue::SignatureExpirationTime(validity)];
+    if let Some(reset) = reset {
+        let flags = NotationDataFlags::empty().set_human_readable();
+        more.push(SubpacketValue::NotationData(NotationData::new(RESET_NOTATION, reset.to_string(), flags)));
+    }
+    Ok(more)
+}
+
+/// When the number was taken over from another key, as the certification says; where it says so and not when, the moment of the
+/// certification. Only what is signed counts. RFC 9580 §5.2.3.24.
+pub(super) fn reset_of(signature: &Signature) -> Option<Timestamp> {
+    let said = signature.hashed_area().iter().filter_map(|subpacket| match subpacket.value() {
+        SubpacketValue::NotationData(notation) if notation.name() == RESET_NOTATION => Some(notation.value()),
+        _ => None,
+    });
+    let read = |value: &[u8]| std::str::from_utf8(value).ok().and_then(Timestamp::parse);
+    said.map(|value| read(value).unwrap_or_else(|| created(signature))).max()
 }
 
 /// A new key: one primary that certifies and signs, one user id, one self signature. No direct-key signature, no subkeys.
@@ -309,3 +387,10 @@ impl fmt::Debug for ServerKey {
         write!(f, "ServerKey({})", self.fingerprint)
     }
 }
+
+/// How long a user's certification is good; each login at home renews it in time.
+pub const CERTIFICATION_VALID: Duration = Duration::from_secs(180 * 24 * 3600);
+/// A login renews a certification that ends within this time: who logs in twice a year never meets the end of his.
+pub const RENEW_BEFORE: Duration = Duration::from_secs(90 * 24 * 3600);
+/// The notation that tells when a number was taken over from another key, a date-time of XEP-0082.
+pub const RESET_NOTATION: &str = "reset@kontalk.net";

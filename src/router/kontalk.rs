@@ -3,8 +3,10 @@
 //! A user's presence tells the fingerprint of his key, so that contacts notice a new one; a subscription request brings the
 //! key itself. What a client puts in there by itself is replaced: clients that accept automatically take such a key as verified.
 //!
-//! XEP-0033 at `multicast@DOMAIN` and at `DOMAIN`: a copy for each `to`, each with the promise of any message. Only our own users
-//! may use it. Limits: [`RECEIVERS_MAX`] a stanza.
+//! XEP-0033 at `multicast@DOMAIN` and at `DOMAIN`: a copy for each `to`, `cc` and `bcc`, each with the promise of any message. Only our
+//! own users may use it. What a copy shows depends on what the sender says: with nothing but `to`, as Kontalk's groups have it, no list,
+//! for the original server took it out and the group's members know each other; with any other type those that XEP-0033 wants to be seen.
+//! Limits: [`RECEIVERS_MAX`] a stanza.
 
 use std::collections::BTreeSet;
 
@@ -62,14 +64,13 @@ impl<S: Storage> Router<S> {
         place && stanza.element().child("addresses", ns::ADDRESS).is_some()
     }
 
-    /// XEP-0033 §2.2, as Kontalk's clients use it: only `to` counts, and no copy shows who else gets one.
+    /// A copy for each receiver. XEP-0033 §2.2, §4.
     pub(super) fn multicast(&mut self, mut stanza: Stanza, debt: Option<Debt>) {
         let Some(from) = stanza.from().cloned() else { return };
         let ours = from.domainpart() == self.domain.domainpart() && from.full().is_some();
-        let addresses: Vec<Jid> = match stanza.element().child("addresses", ns::ADDRESS) {
-            Some(addresses) => addresses.children().filter_map(receiver).collect(),
-            None => Vec::new(),
-        };
+        let list = stanza.element().child("addresses", ns::ADDRESS).cloned();
+        let receivers = |list: &Element| list.children().filter_map(receiver).collect();
+        let addresses: Vec<Jid> = list.as_ref().map_or(Vec::new(), receivers);
         if !ours {
             // XEP-0033 §7: no relay for strangers.
             return self.bounce(&stanza, StanzaError::new(StanzaCondition::Forbidden));
@@ -79,6 +80,9 @@ impl<S: Storage> Router<S> {
             return self.bounce(&stanza, error);
         }
         stanza.element_mut().retain_children(|child| !child.is("addresses", ns::ADDRESS));
+        if let Some(shown) = list.and_then(shown) {
+            stanza.element_mut().push(shown);
+        }
         let mut told = BTreeSet::new();
         for to in addresses {
             let nested = matches!(to.localpart(), None | Some(MULTICAST));
@@ -96,8 +100,32 @@ impl<S: Storage> Router<S> {
 }
 
 fn receiver(address: &Element) -> Option<Jid> {
-    let counts = address.is("address", ns::ADDRESS) && address.attribute("type") == Some("to");
+    let kind = address.attribute("type").filter(|_| address.is("address", ns::ADDRESS))?;
+    // XEP-0033 §4.3: who is marked so has it already.
+    let counts = matches!(kind, "to" | "cc" | "bcc") && !is_delivered(address);
     address.attribute("jid").filter(|_| counts)?.parse().ok()
+}
+
+fn is_delivered(address: &Element) -> bool {
+    matches!(address.attribute("delivered"), Some("true" | "1"))
+}
+
+/// The list as receivers see it; `None`: not at all.
+fn shown(mut list: Element) -> Option<Element> {
+    let is_kontalks = list.children().all(|address| address.attribute("type") == Some("to") && !is_delivered(address));
+    if is_kontalks {
+        return None;
+    }
+    // XEP-0033 §4.4: nobody learns of blind copies.
+    list.retain_children(|address| address.attribute("type") != Some("bcc"));
+    list.each_child(|address| {
+        if matches!(address.attribute("type"), Some("to" | "cc")) {
+            // Every receiver has a copy from us; no other server is to make more.
+            address.set_attribute("delivered", "true");
+        }
+    });
+    let is_empty = list.first_child().is_none();
+    if is_empty { None } else { Some(list) }
 }
 
 fn strip_keys(stanza: &mut Stanza) {

@@ -10,7 +10,7 @@ use super::{Router, Storage};
 use crate::jid::{BareJid, FullJid, Jid};
 use crate::limits;
 use crate::roster::Entry;
-use crate::stanza::{Kind, PresenceType, Stanza};
+use crate::stanza::{Kind, PresenceType, Stanza, delay};
 use crate::xml::escape_attribute;
 
 impl<S: Storage> Router<S> {
@@ -226,7 +226,12 @@ impl<S: Storage> Router<S> {
         if available.is_empty() {
             // The other side may believe otherwise, if it missed how the last resource went.
             let kind = Kind::Presence(PresenceType::Unavailable);
-            return self.route(Stanza::build(kind, from, Some(viewer), None), None);
+            let mut gone = Stanza::build(kind, from, Some(viewer), None);
+            // XEP-0203 §4: since when. Kontalk's clients take what has no date for now, and all contacts for just gone.
+            if let Ok(Some(seen)) = self.storage.last_seen(account) {
+                gone.element_mut().push(delay(&self.domain, seen));
+            }
+            return self.route(gone, None);
         }
         for presence in available {
             self.send_presence(&presence, viewer.clone());

@@ -118,6 +118,10 @@ pub trait Storage {
     fn visitor_home(&self, _account: &BareJid) -> Result<Option<BareJid>, StorageFault> {
         Ok(None)
     }
+    /// When the account's last resource went; where none ever did, when the account was made.
+    fn last_seen(&self, _account: &BareJid) -> Result<Option<Timestamp>, StorageFault> {
+        Ok(None)
+    }
     /// The SHA-1 of the account's picture in hexadecimal digits, if it has one.
     fn avatar_hash(&self, _account: &BareJid) -> Result<Option<String>, StorageFault> {
         Ok(None)

@@ -6,7 +6,7 @@ use std::sync::Arc;
 
 use smol::future::{FutureExt, zip};
 
-use crate::federation::{DialFault, ServiceRecord, Target, interleaved, order_targets};
+use crate::federation::{DialFault, Pins, ServiceRecord, Target, interleaved, order_targets};
 use crate::jid::BareJid;
 use crate::limits;
 use crate::net::dns::{DnsFault, Resolver, SrvRecord};
@@ -17,6 +17,8 @@ use crate::net::{ServerTls, Transport, connect_any, timed_out};
 pub(super) struct Dialler {
     /// Where some are, as the operator says.
     pub(super) hosts: Vec<(BareJid, Target)>,
+    /// Where nodes are, as they say themselves.
+    pub(super) pins: Arc<dyn Pins>,
     pub(super) resolver: Resolver,
     pub(super) random: fn() -> [u8; 32],
 }
@@ -31,8 +33,25 @@ impl Dialler {
     /// Connects to the domain's server: the first target that takes the connection, and completes TLS if it begins with that.
     pub(super) async fn dial(&self, domain: &BareJid, tls: &Arc<ServerTls>) -> Result<Dialled, DialFault> {
         let name = ascii(domain).ok_or(DialFault::NoSuchDomain)?;
+        // A node is first where it said itself, and needs no name server then. Whoever is there must show its key.
+        let said = if self.is_configured(domain) { Vec::new() } else { self.pins.targets(domain) };
+        if !said.is_empty()
+            && let Ok(dialled) = self.dial_one_of(said, domain, &name, tls).await
+        {
+            return Ok(dialled);
+        }
+        self.dial_one_of(self.targets(domain, &name).await?, domain, &name, tls).await
+    }
+
+    async fn dial_one_of(
+        &self,
+        targets: Vec<Target>,
+        domain: &BareJid,
+        name: &str,
+        tls: &Arc<ServerTls>,
+    ) -> Result<Dialled, DialFault> {
         let mut fault = DialFault::NoService;
-        for target in self.targets(domain, &name).await? {
+        for target in targets {
             let addresses = match self.addresses(&target).await {
                 Ok(addresses) => addresses,
                 Err(error) => {
@@ -52,7 +71,7 @@ impl Dialler {
             if !target.direct_tls {
                 return Ok(Dialled { transport, secured: false });
             }
-            match connect_tls(transport, tls, &name, true).await {
+            match connect_tls(transport, tls, name, true).await {
                 Ok(transport) => return Ok(Dialled { transport, secured: true }),
                 Err(error) => {
                     log::debug!("{domain} at {}:{}: {error}", target.host, target.port);
@@ -61,6 +80,10 @@ impl Dialler {
             }
         }
         Err(fault)
+    }
+
+    fn is_configured(&self, domain: &BareJid) -> bool {
+        self.hosts.iter().any(|(known, _)| known == domain)
     }
 
     async fn targets(&self, domain: &BareJid, name: &str) -> Result<Vec<Target>, DialFault> {

@@ -168,6 +168,14 @@ impl Link {
                 let evidence = self.evidence(domain);
                 self.stream.judged(&evidence);
             }
+            Action::Reach { domain, shown } => {
+                let evidence = self.evidence(domain);
+                let answer = match evidence.spki_sha256 {
+                    Some(key) => self.inner.host.reach_shown(&evidence.domain, shown, key).await,
+                    None => None,
+                };
+                self.stream.reach_taken(answer.as_ref(), &evidence);
+            }
             Action::VerifyKey { pair, id, key } => {
                 let answer = Box::pin(self.inner.verify_key(pair, id, key)).await;
                 self.stream.key_verified(answer);
@@ -219,7 +227,7 @@ impl Link {
         let direction = if self.dialled { "to" } else { "from" };
         let both = if established.sends && established.receives { ", both ways" } else { "" };
         log::info!("s{} stream {direction} {} ({class}, {}{both})", self.id.0, pair.peer, Where(&self.wire));
-        self.inner.post.identify(self.id, &pair.peer);
+        self.inner.post.identify(self.id, &pair.peer, *class);
         if *sends {
             self.inner.post.attach(pair, self.id, *class, *managed, self.dialled, Instant::now());
         }

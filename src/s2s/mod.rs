@@ -28,7 +28,8 @@ use smol::future::FutureExt;
 use smol::{Executor, Task, Timer};
 
 use crate::federation::{
-    DialFault, Errand, Outgoing, OutgoingId, Pair, PeerConfig, PeerFault, PeerStream, PkixFault, Refused, Target,
+    DialFault, Errand, Outgoing, OutgoingId, Pair, PeerConfig, PeerFault, PeerStream, PkixFault, Refused, SpkiHash,
+    Target,
 };
 use crate::jid::BareJid;
 use crate::limits;
@@ -36,6 +37,7 @@ use crate::net::dns::Resolver;
 use crate::net::{Authorities, ChainFault, Listener, Permits, ServerTls, Transport, timed_out};
 use crate::router::{Event, LinkId, Receipt, Ticket};
 use crate::stanza::{Stanza, StanzaCondition, StanzaError};
+use crate::xml::Element;
 use clerk::clock;
 use dialler::{Dialled, Dialler};
 use link::{Link, Outcome};
@@ -47,6 +49,10 @@ pub type Answer<'a, T> = Pin<Box<dyn Future<Output = T> + Send + 'a>>;
 pub trait Host: Send + Sync {
     /// The certificate in force now.
     fn tls(&self) -> Arc<ServerTls>;
+
+    /// A node that says it is this domain, and holds this TLS key, shows where it is: what is believed of it is kept. Gives what it
+    /// is answered; `None` if we are no node, or it shows nothing of the kind.
+    fn reach_shown<'a>(&'a self, domain: &'a BareJid, shown: Element, key: SpkiHash) -> Answer<'a, Option<Element>>;
 
     /// Tells the router; waits when the router has too much to do, so a flood slows its own connection.
     fn tell<'a>(&'a self, event: Event) -> Answer<'a, ()>;
@@ -162,9 +168,9 @@ impl Federation {
         let inner = Inner {
             post,
             host,
+            dialler: Dialler { hosts, pins: peers.policy.pins.clone(), resolver, random },
             peers: Arc::new(peers),
             authorities: Authorities::new(ca_file),
-            dialler: Dialler { hosts, resolver, random },
             random,
             next_link: AtomicU64::new(1),
             accepted: AtomicUsize::new(0),

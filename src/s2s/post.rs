@@ -43,7 +43,7 @@ struct Shared {
 #[derive(Default)]
 struct Mailbox {
     /// Who has proved to be at its other end.
-    peer: Option<BareJid>,
+    peer: Option<(BareJid, Class)>,
     waker: Option<Waker>,
     /// The newest count that the peer may be told.
     ack: Option<u32>,
@@ -87,10 +87,10 @@ impl Post {
     }
 
     /// The peer of a stream has proved who it is.
-    pub(super) fn identify(&self, link: LinkId, peer: &BareJid) {
+    pub(super) fn identify(&self, link: LinkId, peer: &BareJid, class: Class) {
         self.change(|shared| {
             if let Some(mailbox) = shared.mailboxes.get_mut(&link) {
-                mailbox.peer = Some(peer.clone());
+                mailbox.peer = Some((peer.clone(), class));
             }
         });
     }
@@ -194,6 +194,20 @@ impl Post {
         self.lock().queues.stored(pair, number, id)
     }
 
+    /// Is there a stream with this domain, of a node?
+    pub fn has_node(&self, domain: &BareJid) -> bool {
+        let shared = self.lock();
+        shared.mailboxes.values().any(|mailbox| {
+            mailbox.end.is_none()
+                && mailbox.peer.as_ref().is_some_and(|(peer, class)| peer == domain && *class == Class::Node)
+        })
+    }
+
+    /// A domain that is waited for is dialled again within `patience`.
+    pub fn hurry(&self, pair: &Pair, patience: Duration) {
+        self.change(|shared| shared.queues.hurry(pair, patience, Instant::now()));
+    }
+
     /// The streams there are.
     pub(super) fn links(&self) -> Vec<LinkId> {
         self.lock().mailboxes.keys().copied().collect()
@@ -217,11 +231,13 @@ impl Post {
         shared.queues.take_effects()
     }
 
-    /// Ends all streams with a domain that is no peer any more.
-    pub fn expel(&self, domain: &BareJid, error: &StreamError) {
+    /// Ends those streams with a domain that may not go on: of which `goes` says so.
+    pub fn expel(&self, domain: &BareJid, goes: impl Fn(Class) -> bool, error: &StreamError) {
         self.change(|shared| {
-            let of_domain = |mailbox: &&mut Mailbox| mailbox.peer.as_ref().is_some_and(|peer| peer == domain);
-            for mailbox in shared.mailboxes.values_mut().filter(of_domain) {
+            let must_go = |mailbox: &&mut Mailbox| {
+                mailbox.peer.as_ref().is_some_and(|(peer, class)| peer == domain && goes(*class))
+            };
+            for mailbox in shared.mailboxes.values_mut().filter(must_go) {
                 mailbox.end = Some(Word::Close(error.clone()));
                 mailbox.wake();
             }

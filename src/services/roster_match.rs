@@ -31,12 +31,29 @@ pub fn read(query: &Element, domain: &BareJid) -> Result<BTreeSet<BareJid>, Stan
     Ok(addresses)
 }
 
-/// The answer: those that were found.
-pub fn result(found: impl IntoIterator<Item = BareJid>) -> Element {
+/// The answer: those that were found, padded. `domain`: our own.
+pub fn result(found: impl IntoIterator<Item = BareJid>, domain: &BareJid) -> Element {
     let mut query = Element::new("query", ns::KONTALK_ROSTER);
     for address in found {
         query.push(Element::new("item", ns::KONTALK_ROSTER).with("jid", address.as_str()));
     }
+    padded(query, domain)
+}
+
+/// A question or an answer that is as long as one with a whole multiple of [`PADDED_ITEMS`] of our own users: who sees the encrypted
+/// stream, and its lengths, does not learn how many were asked about or found.
+///
+/// The padding is white space behind the last item. Invented items would be worse: Android's app takes each item of the answer for the
+/// address of one of its contacts, and the nodes of the first generation believe each. Text between items is skipped by all of them, for
+/// whoever indents his XML sends the same.
+pub fn padded(mut query: Element, domain: &BareJid) -> Element {
+    let length = query.to_text(ns::CLIENT).len();
+    let item = "<item jid='@'/>".len() + LOCALPART_BYTES + domain.as_str().len();
+    let block = item * PADDED_ITEMS;
+    // What opens and closes the query does not count.
+    let frame = "<query xmlns=''></query>".len() + ns::KONTALK_ROSTER.len();
+    let whole = length.saturating_sub(frame).div_ceil(block).max(1) * block + frame;
+    query.push_text(&" ".repeat(whole.saturating_sub(length.max(frame))));
     query
 }
 
@@ -92,6 +109,10 @@ impl LookupBudget {
     }
 }
 
+/// What is asked about or found is as long as a whole multiple of so many.
+pub const PADDED_ITEMS: usize = 64;
+/// A SHA-1 hash in hexadecimal.
+const LOCALPART_BYTES: usize = 40;
 /// Addresses in one request; Kontalk for Android sends at most 500.
 const ITEMS_MAX: usize = 1000;
 /// An address book of two thousand fits.
@@ -126,6 +147,28 @@ mod tests {
         );
         let read = read(&query.unwrap(), &"a.example".parse().unwrap()).unwrap();
         assert_eq!(read.iter().map(BareJid::as_str).collect::<Vec<_>>(), ["a@a.example"]);
+    }
+
+    #[test]
+    fn an_answer_does_not_tell_by_its_length_how_many_were_found() {
+        let domain: BareJid = "a.example".parse().unwrap();
+        let block = PADDED_ITEMS * "<item jid='0000000000000000000000000000000000000000@a.example'/>".len();
+        let elsewhere = |number: u32| format!("{number:040x}@far.away.example").parse().unwrap();
+        let length = |found: Vec<BareJid>| {
+            let (count, answer) = (found.len(), result(found, &domain));
+            // Clients see the items and nothing else.
+            assert_eq!(answer.children().filter(|child| child.is("item", ns::KONTALK_ROSTER)).count(), count);
+            assert_eq!(answer.children().count(), count);
+            assert_eq!(answer.text().trim(), "");
+            answer.to_text(ns::CLIENT).len()
+        };
+        let least = length(Vec::new());
+        for (count, blocks) in [(0, 1), (1, 1), (63, 1), (64, 1), (65, 2), (128, 2), (500, 8), (1000, 16)] {
+            assert_eq!(length((0..count).map(account).collect()), least + (blocks - 1) * block, "{count}");
+        }
+        for count in [1, 20, 50, 500] {
+            assert_eq!((length((0..count).map(elsewhere).collect()) - least) % block, 0, "{count}");
+        }
     }
 
     #[test]

@@ -11,7 +11,7 @@ use super::record::{decode_or_set_aside, encode, parts, whole};
 use super::schema::{Trees, account_prefix, address, contact_key, ring_key, split_key};
 use super::token::forget_tokens;
 use super::trust::forget_visit;
-use super::{Shared, Store, StoreError, roster};
+use super::{Shared, Store, StoreError, reset, roster};
 use crate::jid::BareJid;
 use crate::limits::RING_BYTES_MAX;
 use crate::roster::{Removal, remove};
@@ -210,6 +210,7 @@ impl Store {
             let trees = &shared.trees;
             let old = account(trees, address)?;
             let mut changes = Changes::default();
+            reset::note(&mut changes, trees, address, &fingerprint, now)?;
             // Who came as a visitor and proves his number is at home here, and keeps what he had.
             forget_visit(&mut changes, trees, address)?;
             match old {

@@ -4,6 +4,7 @@ use super::changes::{self, Changes};
 use super::record::{decode_or_set_aside, encode};
 use super::{Store, StoreError};
 use crate::dispatch::{CounterKey, Kept};
+use crate::router::Ticket;
 
 impl Store {
     /// All counters that were kept. What cannot be read is set aside.
@@ -24,11 +25,10 @@ impl Store {
         })
     }
 
-    /// Keeps counters, and lets those go that have no value any more. Nobody waits for them: they become durable with whatever is
-    /// written next, or some seconds later.
-    pub fn keep_dispatch_counters(&self, changed: &[(CounterKey, Option<Kept>)]) -> Result<(), StoreError> {
+    /// Keeps counters, and lets those go that have no value any more. With none this is the ticket of what was written before.
+    pub fn keep_dispatch_counters(&self, changed: &[(CounterKey, Option<Kept>)]) -> Result<Ticket, StoreError> {
         if changed.is_empty() {
-            return Ok(());
+            return Ok(self.last_written());
         }
         self.write(|shared, _| {
             let tree = &shared.trees.dispatch;
@@ -40,8 +40,7 @@ impl Store {
                 }
             }
             changes.apply()?;
-            shared.commits.wrote_lazily();
-            Ok(())
+            Ok(shared.commits.wrote())
         })
     }
 }

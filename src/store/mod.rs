@@ -26,12 +26,14 @@ mod dispatch;
 mod error;
 mod expiry;
 mod load;
+mod migrate;
 mod offline;
 mod open;
 mod outgoing;
 mod pubsub;
 mod push;
 mod record;
+mod reset;
 mod roster;
 mod schema;
 mod session;
@@ -336,6 +338,10 @@ impl Storage for Store {
 
     fn visitor_home(&self, account: &BareJid) -> Result<Option<BareJid>, StorageFault> {
         Ok(self.visit(account)?.and_then(|visit| visit.home_address()))
+    }
+
+    fn last_seen(&self, account: &BareJid) -> Result<Option<Timestamp>, StorageFault> {
+        Ok(self.account(account)?.map(|account| account.last_logout.unwrap_or(account.created)))
     }
 
     fn avatar_hash(&self, account: &BareJid) -> Result<Option<String>, StorageFault> {

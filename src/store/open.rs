@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use super::OpenError;
+use super::migrate::{STEPS, Step, steps_from};
 use super::schema::{SCHEMA_KEY, Trees, VERSION};
 
 /// What opening gives.
@@ -25,7 +26,7 @@ pub(super) fn open(dir: &Path, lock_patience: Duration) -> Result<Opened, OpenEr
     let data_path = dir.join("db");
     let data_file = File::open(&data_path).map_err(|error| io_error(&data_path, &error))?;
     let trees = guarded(dir, || Trees::open(&db))?;
-    check_schema(dir, &db, &trees, &data_file)?;
+    check_schema(dir, &db, &trees, &data_file, STEPS)?;
     Ok(Opened { db, trees, data_file })
 }
 
@@ -124,24 +125,41 @@ fn set_snapshots_aside(dir: &Path, suffix: &str) -> Result<bool, OpenError> {
     Ok(moved)
 }
 
-/// Stamps a new database with the schema version, and refuses one that is newer.
-fn check_schema(dir: &Path, db: &sled::Db, trees: &Trees, data_file: &File) -> Result<(), OpenError> {
+/// Stamps a new database with the schema version, brings an older one to it by these steps, and refuses one that is newer.
+fn check_schema(dir: &Path, db: &sled::Db, trees: &Trees, data_file: &File, steps: &[Step]) -> Result<(), OpenError> {
     let damaged = |cause: &str| OpenError::Damaged { dir: dir.to_owned(), cause: cause.to_owned() };
     match guarded(dir, || trees.node.get(SCHEMA_KEY))? {
         Some(value) => match <[u8; 4]>::try_from(value.as_ref()).map(u32::from_be_bytes) {
             Ok(VERSION) => Ok(()),
             Ok(found) if found > VERSION => Err(OpenError::Newer { dir: dir.to_owned(), found, known: VERSION }),
-            Ok(found) => Err(damaged(&format!("it has schema {found}, which never was"))),
+            Ok(found) => {
+                let Some(steps) = steps_from(found, steps) else {
+                    return Err(damaged(&format!("it has schema {found}, which never was")));
+                };
+                for step in steps {
+                    guarded(dir, || step(trees))?;
+                }
+                // What the steps wrote must not be younger on disk than the stamp.
+                guarded(dir, || db.flush())?;
+                data_file.sync_all().map_err(|error| io_error(dir, &error))?;
+                stamp(dir, db, trees, data_file)?;
+                log::info!("store: {} was brought from schema {found} to {VERSION}", dir.display());
+                Ok(())
+            }
             Err(_) => Err(damaged("its schema version cannot be read")),
         },
         None if !trees.accounts.is_empty() => Err(damaged("its schema version is missing")),
         None => {
             // sled syncs neither its configuration nor the directory. The stamp comes last: a database that has it has all.
             sync(dir)?;
-            guarded(dir, || trees.node.insert(SCHEMA_KEY, &VERSION.to_be_bytes()).and_then(|_| db.flush()))?;
-            data_file.sync_all().map_err(|error| io_error(dir, &error))
+            stamp(dir, db, trees, data_file)
         }
     }
+}
+
+fn stamp(dir: &Path, db: &sled::Db, trees: &Trees, data_file: &File) -> Result<(), OpenError> {
+    guarded(dir, || trees.node.insert(SCHEMA_KEY, &VERSION.to_be_bytes()).and_then(|_| db.flush()))?;
+    data_file.sync_all().map_err(|error| io_error(dir, &error))
 }
 
 fn parent(dir: &Path) -> PathBuf {

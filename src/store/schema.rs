@@ -37,6 +37,7 @@
 //! | `inactive` | `ACCOUNT` | in how many rounds it was found unused |
 //! | `outgoing` | number (8), part (2) | a part of a stanza on its way to another domain (`outgoing`) |
 //! | `undiscoverable` | `ACCOUNT` | empty: strangers do not find it by its number |
+//! | `resets` | `ACCOUNT` | `Timestamp`: when the number was taken over from another key; kept when the account goes |
 //! | `damaged` | name of the tree, `00`, key | a record that could not be read |
 //!
 //! A thing in parts (rings, chunks, items) is cut into values of at most 24 KiB; the first begins with the length of the whole (4 bytes).
@@ -46,7 +47,7 @@ use crate::stream::ClientId;
 use crate::trust::NodeDomain;
 
 /// The version of all this.
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = if cfg!(feature = "next-schema") { 2 } else { 1 };
 
 /// The open trees.
 pub(super) struct Trees {
@@ -78,6 +79,7 @@ pub(super) struct Trees {
     pub(super) inactive: sled::Tree,
     pub(super) outgoing: sled::Tree,
     pub(super) undiscoverable: sled::Tree,
+    pub(super) resets: sled::Tree,
     pub(super) damaged: sled::Tree,
 }
 
@@ -113,6 +115,7 @@ impl Trees {
             inactive: db.open_tree("inactive")?,
             outgoing: db.open_tree("outgoing")?,
             undiscoverable: db.open_tree("undiscoverable")?,
+            resets: db.open_tree("resets")?,
             damaged: db.open_tree("damaged")?,
         })
     }

@@ -205,6 +205,7 @@ const TREES: &[(&str, Reading)] = &[
     ("meta", Reading::Each(|_, value| value.len() == 8)),
     ("push", Reading::Each(|key, value| is_of_account(key, is_text) && push::is_record(value))),
     ("undiscoverable", Reading::Each(|key, _| is_account(key))),
+    ("resets", Reading::Each(|key, value| is_account(key) && reads_as::<Timestamp>(value))),
     ("disabled", Reading::Each(|key, value| is_account(key) && reads_as::<Timestamp>(value))),
     ("inactive", Reading::Each(|key, value| is_account(key) && reads_as::<u16>(value))),
     (

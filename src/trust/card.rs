@@ -171,11 +171,13 @@ impl Card {
         Verifier::new(&recovery::key_name(&self.domain), KeyKind::Note, self.recovery).ok()
     }
 
-    fn keys(&self) -> [[u8; 32]; 6] {
+    /// Every key in it: OpenPGP, vote, witness, log, label, recovery. None of them may be in another node's card.
+    pub fn keys(&self) -> [[u8; 32]; 6] {
         [self.kid, *self.vote.key(), *self.witness.key(), *self.log.key(), self.label, self.recovery]
     }
 
-    fn generation(&self) -> u32 {
+    /// The generation of its log.
+    pub fn generation(&self) -> u32 {
         log_generation(&self.domain, self.log.name()).unwrap_or(0)
     }
 }
@@ -212,6 +214,18 @@ impl SignedCard {
         SignedCard { card: self.card, note: self.note.signed(signer, now) }
     }
 
+    /// Has this note key signed it?
+    pub fn is_signed_by(&self, key: &Verifier) -> bool {
+        self.note.is_signed_by(key)
+    }
+
+    /// Has the OpenPGP key that it names signed it, and is that the key of this certificate? No matter when.
+    pub fn is_signed_by_its_key(&self, certificate: &UserRing) -> bool {
+        let named = certificate.kid() == self.card.kid && certificate.fingerprint() == self.card.fingerprint;
+        let text = self.note.text().as_bytes();
+        named && self.openpgp_signature().is_some_and(|bytes| certificate.signed_text(bytes, text).is_some())
+    }
+
     fn openpgp_signature(&self) -> Option<&[u8]> {
         let name = openpgp_name(&self.card.domain);
         let line = self.note.lines_of(&name, openpgp_id(&self.card)).next()?;
@@ -232,8 +246,7 @@ pub fn accept<'a>(
         return Err(CardRefusal::OtherKey);
     }
     certificate.check_node(card.domain.as_str(), now).map_err(CardRefusal::Certificate)?;
-    let by_key = signed.openpgp_signature().and_then(|s| certificate.signed_text(s, signed.note.text().as_bytes()));
-    if by_key.is_none() {
+    if !signed.is_signed_by_its_key(certificate) {
         return Err(CardRefusal::NotSignedByKey);
     }
     if !signed.note.is_signed_by(&card.vote) {
@@ -322,7 +335,7 @@ pub(super) fn bytes32(text: &str) -> Option<[u8; 32]> {
     STANDARD.decode(text).ok()?.try_into().ok()
 }
 
-pub(super) fn unhex(text: &str) -> Option<[u8; 32]> {
+pub(crate) fn unhex(text: &str) -> Option<[u8; 32]> {
     let mut bytes = [0; 32];
     if text.len() != 64 || !text.bytes().all(|byte| byte.is_ascii_hexdigit()) {
         return None;

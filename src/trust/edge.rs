@@ -74,8 +74,12 @@ mod tests {
     }
 
     fn statements(certifications: &[(u64, Option<u64>)], revocations: &[u64]) -> Statements {
-        let certified =
-            |(made, expires): &(u64, Option<u64>)| Certified { at: at(*made), expires: expires.map(at), level: 3 };
+        let certified = |(made, expires): &(u64, Option<u64>)| Certified {
+            at: at(*made),
+            expires: expires.map(at),
+            level: 3,
+            reset: None,
+        };
         Statements {
             certifications: certifications.iter().map(certified).collect(),
             revocations: revocations.iter().map(|secs| at(*secs)).collect(),

@@ -101,7 +101,10 @@ mod tests {
     #[test]
     fn a_forgotten_revocation_is_learnt_again_and_a_forgotten_certification_is_not_trust() {
         let own = |certified: &[u64], revoked: &[u64]| Statements {
-            certifications: certified.iter().map(|secs| Certified { at: at(*secs), expires: None, level: 3 }).collect(),
+            certifications: certified
+                .iter()
+                .map(|secs| Certified { at: at(*secs), expires: None, level: 3, reset: None })
+                .collect(),
             revocations: revoked.iter().map(|secs| at(*secs)).collect(),
         };
         for (held, shown, lesson) in [

@@ -101,6 +101,11 @@ impl Verifier {
         [a, b, c, d]
     }
 
+    /// Is the line this key's, and good over the text?
+    pub fn has_signed(&self, text: &str, line: &NoteSignature) -> bool {
+        line.name == self.name && line.id == self.id() && self.verifies(text, &line.bytes).is_some()
+    }
+
     /// Did this key sign the text? A cosigner also says when.
     pub(super) fn verifies(&self, text: &str, signature: &[u8]) -> Option<Option<Timestamp>> {
         match self.kind {
@@ -179,7 +184,7 @@ pub(super) fn is_name(name: &str) -> bool {
 }
 
 /// Lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
+pub(crate) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 

@@ -28,6 +28,7 @@ mod tests;
 mod visit;
 mod wire;
 
+pub(crate) use card::unhex;
 pub use card::{
     Card, CardError, CardId, CardRefusal, Pinned, SignedCard, Succession, accept, log_name, vote_name, witness_name,
 };
@@ -35,6 +36,7 @@ pub use domain::{NodeDomain, NodeDomainError};
 pub use edge::{Edge, EdgeFault, edge, issue_time};
 pub use guard::{CLOCK_LEEWAY, ClockSuspect, Lesson, judge_clock, learn, next_seq};
 pub use introduction::{INTRODUCTION_BYTES_MAX, Introduction, IntroductionError};
+pub(crate) use key::hex;
 pub use key::{KeyKind, Signer, Verifier, VerifierError};
 pub use label::public_key;
 pub use note::{NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX, Note, NoteError, NoteSignature};

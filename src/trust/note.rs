@@ -32,7 +32,7 @@ pub struct NoteSignature {
 /// Why bytes are no note.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum NoteError {
-    /// More than [`NOTE_BYTES_MAX`] bytes or [`NOTE_SIGNATURES_MAX`] signatures.
+    /// More bytes or signatures than the reader takes; of one node, [`NOTE_BYTES_MAX`] and [`NOTE_SIGNATURES_MAX`].
     TooLong,
     /// Not UTF-8, or control characters in it.
     NotText,
@@ -57,13 +57,18 @@ impl std::error::Error for NoteError {}
 
 impl Note {
     /// A text that nobody has signed yet; it ends with a line feed.
-    pub(super) fn new(text: String) -> Note {
+    pub fn new(text: String) -> Note {
         Note { text, signatures: Vec::new() }
     }
 
-    /// Reads a note.
+    /// Reads a note about one node.
     pub fn parse(bytes: &[u8]) -> Result<Note, NoteError> {
-        if bytes.len() > NOTE_BYTES_MAX {
+        Note::parse_within(bytes, NOTE_BYTES_MAX, NOTE_SIGNATURES_MAX)
+    }
+
+    /// Reads a note that may be so long and have so many signatures.
+    pub fn parse_within(bytes: &[u8], bytes_max: usize, signatures_max: usize) -> Result<Note, NoteError> {
+        if bytes.len() > bytes_max {
             return Err(NoteError::TooLong);
         }
         let whole = std::str::from_utf8(bytes).map_err(|_| NoteError::NotText)?;
@@ -77,7 +82,7 @@ impl Note {
         }
         let mut signatures = Vec::new();
         for line in lines.split('\n') {
-            if signatures.len() == NOTE_SIGNATURES_MAX {
+            if signatures.len() == signatures_max {
                 return Err(NoteError::TooLong);
             }
             signatures.push(NoteSignature::parse(line).ok_or(NoteError::SignatureMalformed)?);
@@ -105,7 +110,7 @@ impl Note {
 
     /// Adds a line that was made elsewhere.
     #[must_use]
-    pub(super) fn with(mut self, signature: NoteSignature) -> Note {
+    pub fn with(mut self, signature: NoteSignature) -> Note {
         self.signatures.push(signature);
         self
     }
@@ -124,7 +129,7 @@ impl Note {
     }
 
     /// The lines of a key.
-    pub(super) fn lines_of(&self, name: &str, id: [u8; 4]) -> impl Iterator<Item = &NoteSignature> {
+    pub fn lines_of(&self, name: &str, id: [u8; 4]) -> impl Iterator<Item = &NoteSignature> {
         self.signatures.iter().filter(move |line| line.name == name && line.id == id)
     }
 }
@@ -146,6 +151,11 @@ impl fmt::Debug for Note {
 impl NoteSignature {
     fn parse(line: &str) -> Option<NoteSignature> {
         let (name, encoded) = line.strip_prefix("— ")?.split_once(' ')?;
+        NoteSignature::decode(name, encoded)
+    }
+
+    /// From the key's name and what [`NoteSignature::encoded`] writes.
+    pub fn decode(name: &str, encoded: &str) -> Option<NoteSignature> {
         let bytes = STANDARD.decode(encoded).ok()?;
         let (id, signature) = bytes.split_first_chunk::<4>()?;
         let sound = is_name(name) && !signature.is_empty();

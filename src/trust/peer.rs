@@ -244,6 +244,8 @@ fn told(from: Option<State>, change: Change) -> Step {
         (State::Seen | State::Revoked, Change::MemberDecided) => {
             to(Some(State::Trusted(Why::Network)), &[Effect::Certify(Why::Network)])
         }
+        // Reinstated before its time was over; its certification still stands.
+        (State::Grace { .. }, Change::MemberDecided) => to(Some(State::Trusted(Why::Network)), &[]),
         (_, Change::Banned { immediate: true }) | (State::Suspended, Change::Banned { .. }) if certified => {
             revoked(End::Banned)
         }

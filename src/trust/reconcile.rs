@@ -109,7 +109,7 @@ mod tests {
 
     /// Certified on day 100 for 100 days, and revoked on these.
     fn own(certified: bool, revoked: &[u64]) -> Statements {
-        let certification = Certified { at: at(100), expires: Some(at(200)), level: 0 };
+        let certification = Certified { at: at(100), expires: Some(at(200)), level: 0, reset: None };
         Statements {
             certifications: certified.then_some(certification).into_iter().collect(),
             revocations: revoked.iter().map(|day| at(*day)).collect(),

@@ -10,7 +10,7 @@
 //! | 5 | our certification of the home holds, and its key is good |
 //! | 6 | our clock is sane |
 //! | 7 | the home's certification of the user holds |
-//! | 8 | (the home's log: not kept yet) |
+//! | 8 | the number was not taken over from another key within [`RESET_HOLD`] (the home's log: not kept yet) |
 //! | 9 | nobody else has the name here |
 //! | 10 | quotas |
 //! | 11 | the session's address is `<40 hex>@HERE` |
@@ -25,6 +25,7 @@ use super::edge::{EdgeFault, edge};
 use super::guard::{ClockSuspect, judge_clock};
 use super::peer::State;
 use crate::jid::BareJid;
+use crate::limits::RESET_HOLD;
 use crate::pgp::{BridgeError, Fingerprint, KeyFault, Statements, UserRing};
 use crate::stanza::Timestamp;
 
@@ -146,6 +147,8 @@ pub enum VisitRefusal {
     Clock(ClockSuspect),
     /// 7: the home's certification of the user does not hold.
     UserEdge(NodeDomain, EdgeFault),
+    /// 8: the number was taken over from another key, and the hold is not over.
+    Held { home: NodeDomain, until: Timestamp },
     /// 9: an account of our own has the name, with another key.
     NativeAccount(BareJid),
     /// 9: a visitor of another home has it, with another key.
@@ -179,6 +182,7 @@ impl VisitRefusal {
             VisitRefusal::HomeEdge(..) | VisitRefusal::HomeKey(..) => 5,
             VisitRefusal::Clock(_) => 6,
             VisitRefusal::UserEdge(..) => 7,
+            VisitRefusal::Held { .. } => 8,
             VisitRefusal::NativeAccount(_) | VisitRefusal::VisitorOf { .. } | VisitRefusal::OlderKey(_) => 9,
             VisitRefusal::TooManyLogins(_) | VisitRefusal::HomeFull(_) | VisitRefusal::Full => 10,
         }
@@ -186,7 +190,7 @@ impl VisitRefusal {
 
     /// May the same client be let in later without anybody's doing? Else it is told `not-authorized`.
     pub fn is_temporary(&self) -> bool {
-        matches!(self, VisitRefusal::Clock(_) | VisitRefusal::Records)
+        matches!(self, VisitRefusal::Clock(_) | VisitRefusal::Held { .. } | VisitRefusal::Records)
     }
 
     /// Should the operator hear of it, though it is nobody's fault on the wire?
@@ -208,6 +212,9 @@ impl fmt::Display for VisitRefusal {
             VisitRefusal::HomeKey(home, fault) => write!(f, "the home {home}: {fault}"),
             VisitRefusal::Clock(suspect) => suspect.fmt(f),
             VisitRefusal::UserEdge(home, fault) => write!(f, "the user's key: {fault} by its home {home}"),
+            VisitRefusal::Held { home, until } => {
+                write!(f, "the number was registered anew at {home} with another key, which may visit from {until} on")
+            }
             VisitRefusal::NativeAccount(address) => {
                 write!(f, "{} is an account of this node with another key", address.for_log())
             }
@@ -243,7 +250,9 @@ pub fn judge_visit(
     let known = trusted(records, &home)?; // 4
     check_home(&known, &home, now)?; // 5
     judge_clock(now, records.clock_floor()?).map_err(VisitRefusal::Clock)?; // 6
-    certified_by_home(ring, &home_address, &known, now).map_err(|fault| VisitRefusal::UserEdge(home.clone(), fault))?; // 7
+    let reset = certified_by_home(ring, &home_address, &known, now)
+        .map_err(|fault| VisitRefusal::UserEdge(home.clone(), fault))?; // 7
+    check_hold(&home, reset, now)?; // 8
     let address = BareJid::new(home_address.localpart(), here.domainpart()).map_err(|_| VisitRefusal::NoUserId)?;
     let resident = records.resident(&address)?;
     let Some(place) = place(&address, &home, ring, resident.as_ref())? else {
@@ -270,7 +279,8 @@ pub fn judge_stay(
     check_home(&known, &home, now)?;
     judge_clock(now, records.clock_floor()?).map_err(VisitRefusal::Clock)?;
     ring.check_address(home_address, now).map_err(VisitRefusal::Key)?;
-    certified_by_home(ring, home_address, &known, now).map_err(|fault| VisitRefusal::UserEdge(home, fault))
+    let certified = certified_by_home(ring, home_address, &known, now);
+    certified.map(|_| ()).map_err(|fault| VisitRefusal::UserEdge(home, fault))
 }
 
 /// The account that the key speaks for; `None`: one of ours.
@@ -310,18 +320,32 @@ fn check_home(known: &Home, home: &NodeDomain, now: Timestamp) -> Result<(), Vis
 }
 
 /// By the home's present key, or the one before unless that was stolen: then only its log could tell which of its
-/// certifications are honest.
-fn certified_by_home(ring: &UserRing, address: &BareJid, known: &Home, now: Timestamp) -> Result<(), EdgeFault> {
+/// certifications are honest. Gives when the number was last taken over from another key, if it was.
+fn certified_by_home(
+    ring: &UserRing,
+    address: &BareJid,
+    known: &Home,
+    now: Timestamp,
+) -> Result<Option<Timestamp>, EdgeFault> {
     let by = |issuer: &UserRing| {
         let mut said = ring.statements_about(address, issuer);
         // Kontalk login: servers certify with 0x10, of old with 0x12; the other kinds do not count.
         said.certifications.retain(|certified| matches!(certified.level, 0 | 2));
-        edge(&said, now).map(|_| ())
+        edge(&said, now).map(|_| said.certifications.iter().filter_map(|certified| certified.reset).max())
     };
     let present = by(&known.certificate);
     match &known.former {
         Some(former) if present == Err(EdgeFault::NotCertified) && known.card.cut.is_none() => by(former),
         _ => present,
+    }
+}
+
+/// Whoever took a number over, by a stolen SIM card perhaps, is nobody's guest until its owner had time to notice. At home he is not
+/// delayed: a lost telephone is the more frequent cause.
+fn check_hold(home: &NodeDomain, reset: Option<Timestamp>, now: Timestamp) -> Result<(), VisitRefusal> {
+    match reset.map(|reset| reset.plus(RESET_HOLD)).filter(|until| now < *until) {
+        Some(until) => Err(VisitRefusal::Held { home: home.clone(), until }),
+        None => Ok(()),
     }
 }
 

@@ -136,13 +136,15 @@ impl Server {
         transport.start_https(&tls).or(too_long).await
     }
 
-    async fn answer(&self, request: Request, peer: IpAddr) -> Response {
+    async fn answer(&self, mut request: Request, peer: IpAddr) -> Response {
+        let client = if self.certificate.is_some() { peer } else { forwarded_for(&request, peer) };
+        request.extensions_mut().insert(ClientAddress(client));
         let mut response = if !names_its_host(&request) {
             answer::line(StatusCode::BAD_REQUEST, "A request names one host.")
         } else if self.certificate.is_some() {
             self.site.answer(request).await
         } else {
-            match self.requests.take(forwarded_for(&request, peer)) {
+            match self.requests.take(client) {
                 Ok(permit) => {
                     let mut response = self.site.answer(request).await;
                     response.body_mut().hold(permit);
@@ -155,6 +157,10 @@ impl Server {
         response
     }
 }
+
+/// Who asks, among a request's extensions: the peer, or whom the reverse proxy forwards for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// RFC 9112 §3.2.
 fn names_its_host(request: &Request) -> bool {

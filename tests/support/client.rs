@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 use std::fmt;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{Shutdown, SocketAddr, TcpStream};
+use std::net::{IpAddr, Shutdown, SocketAddr, TcpStream};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, OnceLock};
 use std::time::Duration;
@@ -47,6 +47,8 @@ pub struct Connect {
     pub direct: bool,
     pub version: TlsVersion,
     pub certificate: Option<ClientCertificate>,
+    /// The address of this machine that it comes from; else the system's choice.
+    pub from: Option<IpAddr>,
 }
 
 impl Connect {
@@ -58,6 +60,7 @@ impl Connect {
             direct: false,
             version: TlsVersion::V13,
             certificate: None,
+            from: None,
         }
     }
 
@@ -135,6 +138,16 @@ pub(super) enum Wire {
     Tls(Box<StreamOwned<ClientConnection, TcpStream>>),
 }
 
+fn socket(address: SocketAddr, from: Option<IpAddr>) -> io::Result<TcpStream> {
+    use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+    let Some(from) = from else { return TcpStream::connect_timeout(&address, PATIENCE) };
+    let family = if address.is_ipv4() { AddressFamily::INET } else { AddressFamily::INET6 };
+    let socket = socket(family, SocketType::STREAM, None)?;
+    bind(&socket, &SocketAddr::new(from, 0))?;
+    connect(&socket, &address)?;
+    Ok(TcpStream::from(socket))
+}
+
 impl Client {
     /// Connects and negotiates TLS, up to the features of the unauthenticated stream.
     pub fn connect(how: &Connect) -> Client {
@@ -143,7 +156,8 @@ impl Client {
 
     /// The same where a refusal is expected or allowed.
     pub fn try_connect(how: &Connect) -> Result<Client, Lost> {
-        let mut client = Client::connect_plain(how.address).map_err(|_| Lost::Closed)?;
+        let socket = socket(how.address, how.from).map_err(|_| Lost::Closed)?;
+        let mut client = Client::on(socket).map_err(|_| Lost::Closed)?;
         client.domain = how.domain;
         if !how.direct {
             client.try_open_stream()?;
@@ -158,7 +172,10 @@ impl Client {
 
     /// A bare TCP connection on which nothing was said yet.
     pub fn connect_plain(address: SocketAddr) -> io::Result<Client> {
-        let socket = TcpStream::connect_timeout(&address, PATIENCE)?;
+        Client::on(socket(address, None)?)
+    }
+
+    fn on(socket: TcpStream) -> io::Result<Client> {
         socket.set_read_timeout(Some(PATIENCE))?;
         socket.set_write_timeout(Some(PATIENCE))?;
         socket.set_nodelay(true)?;

@@ -26,6 +26,10 @@ pub struct Home {
     witness: Signer,
     recovery: Signer,
     made: Timestamp,
+    /// The hash of the TLS key that it shows.
+    pub tls: [u8; 32],
+    /// Where it says that other servers find it.
+    pub address: &'static str,
 }
 
 impl Home {
@@ -47,6 +51,8 @@ impl Home {
             recovery: RecoveryWords::from_random([number; 32]).signer(&domain).expect("a sound key"),
             domain,
             made,
+            tls: [7; 32],
+            address: "203.0.113.7:5269",
         }
     }
 
@@ -76,17 +82,22 @@ impl Home {
     pub fn introduction(&self, seq: u64) -> String {
         let card = self.card();
         let openpgp = self.key.sign_detached(card.to_text().as_bytes(), self.made).expect("a signature");
+        let signed = SignedCard::make(card, openpgp, &[&self.vote, &self.log, &self.recovery], self.made);
+        let reach = Some(self.reach(seq));
+        Introduction { card: signed, certificate: self.key.ring().expect("its own ring"), reach }.to_string()
+    }
+
+    /// Where it is.
+    pub fn reach(&self, seq: u64) -> SignedReach {
         let reach = Reach {
-            card: card.id(),
+            card: self.card().id(),
             seq,
-            tls: vec![[7; 32]],
+            tls: vec![self.tls],
             disco: None,
-            s2s: vec![Endpoint::parse("203.0.113.7:5269").expect("an address")],
+            s2s: vec![Endpoint::parse(self.address).expect("an address")],
             http: Vec::new(),
         };
-        let signed = SignedCard::make(card, openpgp, &[&self.vote, &self.log, &self.recovery], self.made);
-        let reach = Some(SignedReach::make(reach, &self.vote, self.made));
-        Introduction { card: signed, certificate: self.key.ring().expect("its own ring"), reach }.to_string()
+        SignedReach::make(reach, &self.vote, self.made)
     }
 
     pub fn fingerprint(&self) -> String {

@@ -174,7 +174,7 @@ pub fn roster(_: &mut Random, input: &[u8]) -> bool {
     }
     let Some(payload) = stanza.payload() else { return false };
     let _ = roster::requested_version(payload);
-    let _ = roster_match::read(payload, &domain()).map(|found| reread(&roster_match::result(found)));
+    let _ = roster_match::read(payload, &domain()).map(|found| reread(&roster_match::result(found, &domain())));
     let set = RosterSet::read(payload, &account).map(|set| put(&set));
     let blocking = BlockingRequest::read(payload, &account).map(|request| block(&request));
     set.is_ok() || blocking.is_ok()

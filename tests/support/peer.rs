@@ -79,6 +79,23 @@ impl PeerServer {
 impl Peer {
     /// Dials the node's port for direct TLS as this domain, with its certificate, and authenticates.
     pub fn dial(node: SocketAddr, issued: &Issued, domain: &'static str, to: &'static str) -> Peer {
+        let (mut peer, features) = Peer::knock(node, issued, domain, to);
+        assert!(features.child("mechanisms", ns::SASL).is_some(), "{features:?}");
+        peer.authenticate(to);
+        peer
+    }
+
+    /// Proves who it is by its certificate.
+    pub fn authenticate(&mut self, to: &str) {
+        self.send(&format!("<auth xmlns='{}' mechanism='EXTERNAL'>=</auth>", ns::SASL));
+        assert!(self.next().expect("an answer").is("success", ns::SASL));
+        self.framer.restart();
+        self.send(&header(self.domain, to, ""));
+        self.features();
+    }
+
+    /// Dials and says who it is. Gives what the node offers, or its error.
+    pub fn knock(node: SocketAddr, issued: &Issued, domain: &'static str, to: &'static str) -> (Peer, Element) {
         let (chain, key) = parsed(issued);
         let provider = Arc::new(ring::default_provider());
         let config = ClientConfig::builder_with_provider(provider)
@@ -96,13 +113,7 @@ impl Peer {
         let mut peer = Peer { wire, framer: Framer::new(LIMITS), domain, received: 0 };
         peer.send(&header(domain, to, ""));
         let features = peer.features();
-        assert!(features.child("mechanisms", ns::SASL).is_some(), "{features:?}");
-        peer.send(&format!("<auth xmlns='{}' mechanism='EXTERNAL'>=</auth>", ns::SASL));
-        assert!(peer.next().expect("an answer").is("success", ns::SASL));
-        peer.framer.restart();
-        peer.send(&header(domain, to, ""));
-        peer.features();
-        peer
+        (peer, features)
     }
 
     fn let_in(&mut self, counts: bool) {

@@ -1,6 +1,7 @@
 //! Routes, budgets, breakers and alerts, by hand-driven time.
 
 mod budgets;
+mod reports;
 mod routes;
 
 use std::time::Duration;

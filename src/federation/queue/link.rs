@@ -2,7 +2,7 @@
 
 use std::collections::VecDeque;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use super::item::{Cargo, Item};
 use super::{Class, Dial, Pair, PingNumber, Queue, Queues};
@@ -59,6 +59,11 @@ pub(super) struct Link {
 impl Link {
     fn confirmed(&self) -> u64 {
         self.sent - u64::try_from(self.unconfirmed.len()).unwrap_or(self.sent)
+    }
+
+    /// How long an answer may take.
+    fn patience(&self) -> Duration {
+        if self.class == Class::Node { limits::S2S_NODE_PING_TIMEOUT } else { limits::PING_TIMEOUT }
     }
 
     fn question(&self, pair: &Pair) -> String {
@@ -123,8 +128,8 @@ impl Queues {
             return Some(Sent::Stanza(text));
         }
         // A node is asked now and then even if there is nothing new: its stream is the only way to it, perhaps.
-        let kept_alive =
-            first.class == Class::Node && now.saturating_duration_since(first.used_at) >= limits::IDLE_BEFORE_PING;
+        let kept_alive = first.class == Class::Node
+            && now.saturating_duration_since(first.used_at) >= limits::S2S_NODE_IDLE_BEFORE_PING;
         if first.asked.is_none() && (!first.unconfirmed.is_empty() || kept_alive) {
             first.asked = Some((first.sent, now));
             first.used_at = now;
@@ -170,7 +175,7 @@ impl Queues {
         let waiting = self.links.get(&id).and_then(|pair| self.pairs.get(pair)).is_some_and(|q| !q.waiting.is_empty());
         let Some((_, link)) = self.link_mut(id) else { return Confirmation::Idle };
         if let Some((sent, since)) = link.asked
-            && now.saturating_duration_since(since) >= limits::PING_TIMEOUT
+            && now.saturating_duration_since(since) >= link.patience()
         {
             if link.counts_from.is_some() || link.answers_pings {
                 return Confirmation::Dead;

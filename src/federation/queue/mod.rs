@@ -22,7 +22,7 @@ use std::collections::{HashMap, VecDeque};
 use std::fmt;
 use std::time::{Duration, Instant};
 
-use super::{Class, Pair, PeerFault, PingNumber};
+use super::{Class, Pair, PeerFault, PingNumber, Refusal};
 use crate::jid::BareJid;
 use crate::limits::{self, Backoff};
 use crate::router::{LinkId, Now, Receipt};
@@ -50,6 +50,10 @@ pub enum DialFault {
 impl DialFault {
     /// Is it useless to try again soon?
     fn is_lasting(&self) -> bool {
+        if *self == DialFault::Peer(PeerFault::Refused(Refusal::OtherKey)) {
+            // A node with a new key, which will say so shortly.
+            return false;
+        }
         matches!(
             self,
             DialFault::NoSuchDomain
@@ -266,6 +270,15 @@ impl Queues {
         let (over, rest): (VecDeque<Item>, VecDeque<Item>) = queue.waiting.drain(..).partition(is_over);
         queue.waiting = rest;
         over.into_iter().for_each(|item| self.give_up(pair, item, fault.to_error()));
+    }
+
+    /// Who is waited for longer than `patience` is dialled again then, however often that failed.
+    pub fn hurry(&mut self, pair: &Pair, patience: Duration, now: Instant) {
+        if let Some(queue) = self.pairs.get_mut(pair)
+            && let Dial::NotBefore(at) = &mut queue.dial
+        {
+            *at = (*at).min(now + patience);
+        }
     }
 
     /// The node is about to stop: nothing is dialled any more, and what comes is to be stored at once.

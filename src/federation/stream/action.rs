@@ -6,6 +6,7 @@ use crate::federation::{Class, Pair, PkixFault, Refusal};
 use crate::jid::BareJid;
 use crate::router::LinkId;
 use crate::stanza::{SaslCondition, Stanza, StreamCondition};
+use crate::xml::Element;
 
 /// One thing for the edge to do, in this order. Those that say so are answered; until then the stream stands still.
 ///
@@ -18,6 +19,14 @@ pub enum Action {
     StartTls,
     /// What has TLS shown of this domain? Answer with [`judged`](super::PeerStream::judged).
     Judge(BareJid),
+    /// A node that says it is this domain shows where it is, before authentication. Answer with
+    /// [`reach_taken`](super::PeerStream::reach_taken).
+    Reach {
+        /// The domain, not proved yet.
+        domain: BareJid,
+        /// What it shows.
+        shown: Element,
+    },
     /// Ask the peer's authoritative server whether this is its key, and answer with
     /// [`key_verified`](super::PeerStream::key_verified). XEP-0220 §2.1.2.
     VerifyKey {
@@ -151,6 +160,7 @@ impl fmt::Debug for Action {
             Action::Send(_) => "Send",
             Action::StartTls => "StartTls",
             Action::Judge(_) => "Judge",
+            Action::Reach { .. } => "Reach",
             Action::VerifyKey { .. } => "VerifyKey",
             Action::KeyJudged(_) => "KeyJudged",
             Action::Established(_) => "Established",

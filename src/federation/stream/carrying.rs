@@ -1,6 +1,7 @@
 //! An established stream: stanzas, acknowledgements, pongs. RFC 6120 §8, XEP-0198 §4.
 
 use super::{Action, PeerStream, PingNumber, Role};
+use crate::federation::Class;
 use crate::jid::Jid;
 use crate::stanza::{
     IqType, Kind, MessageType, PresenceType, Stanza, StanzaCondition, StanzaError, StanzaFault, StreamCondition,
@@ -76,6 +77,10 @@ impl PeerStream {
         if !self.config.serves(to.bare()) {
             return self.end(StreamError::with_text(StreamCondition::HostUnknown, "this domain is not served here"));
         }
+        if self.class != Some(Class::Node) && is_between_nodes(&stanza) {
+            let error = StanzaError::new(StanzaCondition::Forbidden).text("only a node with a pinned key may ask this");
+            return self.queue.push_back(Action::Returned(stanza.error(&error)));
+        }
         let action = match pong(&stanza) {
             Some(number) => Action::Pong(number),
             None => Action::Stanza(self.in_its_language(stanza)),
@@ -125,6 +130,14 @@ fn pong(stanza: &Stanza) -> Option<PingNumber> {
         return None;
     }
     PingNumber::from_id(stanza.id()?)
+}
+
+/// What nodes alone say to each other. A node's introduction proves itself, and is what makes it known.
+fn is_between_nodes(stanza: &Stanza) -> bool {
+    let payload = stanza.payload().filter(|_| matches!(stanza.kind(), Kind::Iq(_)));
+    payload.is_some_and(|payload| {
+        payload.namespace().starts_with("urn:kontalk:") && !payload.is("introduction", ns::KONTALK_NET)
+    })
 }
 
 fn failed(condition: StanzaCondition) -> Element {

@@ -36,6 +36,11 @@ impl PeerStream {
                 self.framer.restart_discarding();
             }
             (Expects::Proceed, ns::TLS, "failure") => self.give_up(PeerFault::TlsRefused),
+            (Expects::Reach, ns::KONTALK_NET, "reach") => {
+                let Some(domain) = self.peer.clone() else { return };
+                self.awaiting = Awaiting::Reach;
+                self.queue.push_back(Action::Reach { domain, shown: element.clone() });
+            }
             (Expects::Success, ns::SASL, "success") => self.believed(),
             (Expects::Success, ns::SASL, "challenge") => {
                 // EXTERNAL has nothing more to say than it said (RFC 4422, Appendix A.1).
@@ -85,10 +90,33 @@ impl PeerStream {
             let verify = Element::new("verify", ns::DIALBACK).with("id", id.clone()).with_text(key);
             return self.send_dialback(verify, Expects::DialbackVerdict);
         }
+        // A node that does not hold our newest reach is handed it here, before authentication; it answers with its own.
+        let proved = self.verdict == Some(Verdict::Proved(Class::Node));
+        if (proved || self.verdict == Some(Verdict::AwaitReach))
+            && let Some(peer) = &self.peer
+            && let Some(reach) = self.config.policy.pins.introduce(peer, features, proved)
+        {
+            self.send(&reach);
+            self.offered = Some(features.clone());
+            return self.expect(Expects::Reach);
+        }
+        self.authenticate_by(features);
+    }
+
+    /// It has our reach, and we have its own.
+    pub(super) fn authenticate_introduced(&mut self) {
+        match self.offered.take() {
+            Some(features) => self.authenticate_by(&features),
+            None => self.end_unsupported(),
+        }
+    }
+
+    fn authenticate_by(&mut self, features: &Element) {
         let class = match self.verdict {
             Some(Verdict::Proved(class)) => class,
             // Its name server has told us where it is, and that is all that is known of it.
             Some(Verdict::ByDialback) => Class::Dialback,
+            Some(Verdict::AwaitReach) => return self.refuse(Refusal::OtherKey),
             Some(Verdict::Refused(refusal)) => return self.refuse(refusal),
             None => return self.end_unsupported(),
         };
@@ -100,7 +128,6 @@ impl PeerStream {
             // Between nodes it is required: one of them may be where nobody can dial.
             return self.refuse(Refusal::OtherKey);
         }
-        // A node that does not hold our newest reach is handed it here, before authentication.
         let offered = features.child("mechanisms", ns::SASL);
         let external = offered.is_some_and(|list| list.children().any(|mechanism| mechanism.text() == "EXTERNAL"));
         if external {

@@ -95,6 +95,10 @@ pub struct PeerStream {
     bidi: bool,
     /// Both sides count. XEP-0198.
     managed: bool,
+    /// How we know the peer, once the stream carries stanzas.
+    class: Option<Class>,
+    /// What the peer offered before authentication, while it is told where we are.
+    offered: Option<Element>,
     /// What is established once the peer has begun.
     held: Option<Established>,
     /// We have sent our closing tag and wait for the peer's.
@@ -124,6 +128,8 @@ enum Expects {
     Features,
     /// `<proceed/>`.
     Proceed,
+    /// `<reach/>`, the answer to ours.
+    Reach,
     /// `<success/>`.
     Success,
     /// `<db:result/>`.
@@ -154,6 +160,7 @@ enum Awaiting {
     Nothing,
     Tls,
     Judgement,
+    Reach,
     KeyVerification(Pair),
 }
 
@@ -195,6 +202,8 @@ impl PeerStream {
             header_sent: false,
             bidi: false,
             managed: false,
+            class: None,
+            offered: None,
             held: None,
             closing: false,
             closed: false,
@@ -267,6 +276,20 @@ impl PeerStream {
             (Role::Receiver, _) => self.answer_header(),
             (Role::Initiator(Errand::Carry, _), Verdict::Refused(refusal)) => self.refuse(refusal),
             (Role::Initiator(..), _) => {}
+        }
+    }
+
+    /// Answers [`Action::Reach`]: what the peer is answered, and what TLS has shown of it, to be judged again by what is known now.
+    pub fn reach_taken(&mut self, answer: Option<&Element>, evidence: &PeerEvidence) {
+        if self.closed || self.awaiting != Awaiting::Reach {
+            return;
+        }
+        self.awaiting = Awaiting::Nothing;
+        self.verdict = Some(self.config.policy.judge(evidence));
+        match (&self.role, answer) {
+            (Role::Receiver, Some(answer)) => self.send(answer),
+            (Role::Receiver, None) => self.end_unsupported(),
+            (Role::Initiator(..), _) => self.authenticate_introduced(),
         }
     }
 
@@ -377,6 +400,7 @@ impl PeerStream {
     fn establish(&mut self, class: Class) {
         let Some(pair) = self.pair() else { return };
         self.stage = Stage::Carrying;
+        self.class = Some(class);
         self.framer.set_limits(PEER_LIMITS);
         let dialled = matches!(self.role, Role::Initiator(..));
         let established = Established {

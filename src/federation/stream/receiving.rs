@@ -74,12 +74,15 @@ impl PeerStream {
                 features.with_child(Element::new("starttls", ns::TLS).with_child(Element::new("required", ns::TLS)))
             }
             Stage::Secured => {
-                // XEP-0178 §3: EXTERNAL is offered to whom it can succeed for. The place for what nodes tell each other before
-                // they authenticate is beside it.
+                // XEP-0178 §3: EXTERNAL is offered to whom it can succeed for.
                 let mut features = features;
-                if let Some(Verdict::Proved(_)) = self.verdict {
+                if let Some(Verdict::Proved(_) | Verdict::AwaitReach) = self.verdict {
                     let external = Element::new("mechanism", ns::SASL).with_text("EXTERNAL");
                     features.push(Element::new("mechanisms", ns::SASL).with_child(external));
+                }
+                // A node shows that it is one, and what it knows of where the other is.
+                if let Some(node) = self.peer.as_ref().and_then(|peer| self.config.policy.pins.feature(peer)) {
+                    features.push(node);
                 }
                 let takes_dialback = match &self.peer {
                     Some(peer) => self.config.policy.takes_dialback(peer),
@@ -107,6 +110,7 @@ impl PeerStream {
                 self.framer.restart_discarding();
                 (self.own, self.peer) = (None, None);
             }
+            (Stage::Secured, ns::KONTALK_NET, "reach") => self.reach_shown(element),
             (Stage::Secured, ns::BIDI, "bidi") => self.bidi = true,
             (Stage::Secured, ns::SASL, "auth") => self.auth(element),
             (Stage::Secured, ns::SASL, "response") => self.external(&element.text()),
@@ -125,6 +129,18 @@ impl PeerStream {
         }
     }
 
+    /// Looked at only of a domain whose card we have: what others say is signed by a key that we do not know.
+    fn reach_shown(&mut self, shown: &Element) {
+        let node = matches!(self.verdict, Some(Verdict::Proved(Class::Node) | Verdict::AwaitReach));
+        let Some(domain) = self.peer.clone().filter(|_| node) else { return self.end_unsupported() };
+        self.attempts = self.attempts.saturating_add(1);
+        if self.attempts > limits::SASL_ATTEMPTS_PER_STREAM_MAX {
+            return self.end(StreamError::new(StreamCondition::PolicyViolation));
+        }
+        self.awaiting = Awaiting::Reach;
+        self.queue.push_back(Action::Reach { domain, shown: shown.clone() });
+    }
+
     fn auth(&mut self, auth: &Element) {
         if auth.attribute("mechanism") != Some("EXTERNAL") {
             return self.refuse_auth(SaslCondition::InvalidMechanism);
@@ -138,6 +154,10 @@ impl PeerStream {
 
     /// The authorization identity must be the domain that the header named and TLS has proved. XEP-0178 §3.
     fn external(&mut self, text: &str) {
+        if self.verdict == Some(Verdict::AwaitReach) {
+            // It had its chance to show a newer reach; neither authority nor name server can stand in for its key.
+            return self.refuse(Refusal::OtherKey);
+        }
         let Some(Verdict::Proved(class)) = self.verdict else {
             return self.refuse_auth(SaslCondition::NotAuthorized);
         };

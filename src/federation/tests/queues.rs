@@ -267,7 +267,7 @@ fn the_stream_of_a_node_is_kept_alive() {
     let mut play = Play::new();
     play.queues.attach(&pair(), LINK, Class::Node, true, false, play.now.monotonic);
     assert_eq!(play.written(LINK), [""; 0]);
-    play.pass(limits::IDLE_BEFORE_PING);
+    play.pass(limits::S2S_NODE_IDLE_BEFORE_PING);
     assert_eq!(play.written(LINK), ["ask"]);
     assert!(play.queues.acknowledged(LINK, 0));
     play.pass(limits::S2S_IDLE);

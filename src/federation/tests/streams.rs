@@ -1,6 +1,9 @@
 //! Streams: every way to authenticate, and every way not to.
 
+use std::sync::Mutex;
+
 use super::*;
+use crate::xml::Element;
 
 /// What TLS would show at one end.
 #[derive(Clone)]
@@ -23,12 +26,14 @@ struct End {
     /// What the authoritative server will say.
     key_answer: Result<bool, StanzaCondition>,
     keys: Vec<(Pair, String, String)>,
+    /// Believes what the peer shows of where it is.
+    learns: Option<Arc<Cards>>,
 }
 
 impl End {
     fn new(stream: PeerStream, sees: &Shown) -> End {
         let (lines, out, keys) = (Vec::new(), Vec::new(), Vec::new());
-        End { stream, sees: sees.clone(), lines, out, key_answer: Ok(true), keys }
+        End { stream, sees: sees.clone(), lines, out, key_answer: Ok(true), keys, learns: None }
     }
 
     /// Does what the stream asks; true if it did anything.
@@ -42,6 +47,15 @@ impl End {
                 Action::Judge(domain) => {
                     let Shown { pkix, key, tls13 } = self.sees.clone();
                     self.stream.judged(&PeerEvidence { domain, pkix, spki_sha256: key, tls13 });
+                }
+                Action::Reach { domain, .. } => {
+                    let Shown { pkix, key, tls13 } = self.sees.clone();
+                    self.lines.push("shown where it is".to_owned());
+                    if let Some(pins) = &self.learns {
+                        pins.keys.lock().unwrap().extend(key);
+                    }
+                    let answer = Element::new("reach", ns::KONTALK_NET);
+                    self.stream.reach_taken(Some(&answer), &PeerEvidence { domain, pkix, spki_sha256: key, tls13 });
                 }
                 Action::VerifyKey { pair, id, key } => {
                     self.keys.push((pair, id, key));
@@ -79,8 +93,8 @@ fn line(action: &Action) -> String {
 struct Pinned(&'static str, [u8; 32]);
 
 impl Pins for Pinned {
-    fn pins(&self, domain: &BareJid) -> Option<Vec<SpkiHash>> {
-        (domain.as_str() == self.0).then_some(vec![SpkiHash(self.1)])
+    fn standing(&self, domain: &BareJid) -> Standing {
+        if domain.as_str() == self.0 { Standing::Node(vec![SpkiHash(self.1)]) } else { Standing::Foreign }
     }
 }
 
@@ -227,6 +241,89 @@ fn a_domain_with_a_card_is_known_by_its_key_alone() {
     let mut right = accept(config("b.example", true), &GOOD, false);
     connect(&mut left, &mut right, 4096);
     assert_eq!(left.lines[0], "failed: it does not hold the key that this domain is known by");
+}
+
+/// A node that knows its peer, by these keys.
+#[derive(Debug)]
+struct Cards {
+    keys: Mutex<Vec<SpkiHash>>,
+    /// The peer does not have what we say of ourselves.
+    news: bool,
+}
+
+impl Pins for Cards {
+    fn standing(&self, _domain: &BareJid) -> Standing {
+        Standing::Node(self.keys.lock().unwrap().clone())
+    }
+
+    fn feature(&self, _domain: &BareJid) -> Option<Element> {
+        Some(Element::new("node", ns::KONTALK_NET))
+    }
+
+    fn introduce(&self, _domain: &BareJid, features: &Element, proved: bool) -> Option<Element> {
+        features.child("node", ns::KONTALK_NET)?;
+        (self.news || !proved).then(|| Element::new("reach", ns::KONTALK_NET))
+    }
+}
+
+#[test]
+fn nodes_say_where_they_are_before_they_authenticate() {
+    const ESTABLISHED: &str = "established Node sends true receives true managed true";
+    const REFUSED: &str = "failed: it does not hold the key that this domain is known by";
+    let key = SELF_SIGNED.key.unwrap();
+    // What the left knows of the right and the other way round, who has news, who believes news, and what comes of it.
+    for (left_knows, right_knows, news, believes, left_says, right_says) in [
+        (true, true, false, true, &[ESTABLISHED][..], &[ESTABLISHED][..]),
+        (true, true, true, true, &["shown where it is", ESTABLISHED], &["shown where it is", ESTABLISHED]),
+        (false, true, false, true, &["shown where it is", ESTABLISHED], &["shown where it is", ESTABLISHED]),
+        (true, false, true, true, &["shown where it is", ESTABLISHED], &["shown where it is", ESTABLISHED]),
+        (false, false, false, true, &["shown where it is", ESTABLISHED], &["shown where it is", ESTABLISHED]),
+        // An impostor has nothing to show that would be believed.
+        (false, true, false, false, &["shown where it is", REFUSED], &["shown where it is"]),
+        (true, false, true, false, &["shown where it is"], &["shown where it is", REFUSED]),
+        (true, false, false, false, &[], &[REFUSED]),
+    ] {
+        let cards =
+            |knows: bool, news| Arc::new(Cards { keys: Mutex::new(knows.then_some(key).into_iter().collect()), news });
+        let (here, there) = (cards(left_knows, news), cards(right_knows, false));
+        let with = |own: &str, pins: &Arc<Cards>| {
+            let mut config = config(own, true);
+            config.policy.pins = pins.clone();
+            config
+        };
+        let mut left = dial(with("a.example", &here), &SELF_SIGNED, false);
+        let mut right = accept(with("b.example", &there), &SELF_SIGNED, false);
+        (left.learns, right.learns) = (believes.then_some(here), believes.then_some(there));
+        connect(&mut left, &mut right, 4096);
+        let case = format!("{left_knows} {right_knows} {news} {believes}: {:?} {:?}", left.lines, right.lines);
+        assert!(left.lines.iter().zip(left_says).all(|(line, said)| line == said), "{case}");
+        assert!(right.lines.iter().zip(right_says).all(|(line, said)| line == said), "{case}");
+        assert_eq!(left.lines.contains(&ESTABLISHED.to_owned()), left_says.contains(&ESTABLISHED), "{case}");
+        assert_eq!(right.lines.contains(&ESTABLISHED.to_owned()), right_says.contains(&ESTABLISHED), "{case}");
+    }
+}
+
+#[test]
+fn what_nodes_say_to_each_other_is_taken_from_nodes_alone() {
+    let push = "<iq type='set' id='1' from='a.example' to='b.example'><push xmlns='urn:kontalk:net:0'/></iq>";
+    let asks = "<iq type='get' id='2' from='a.example' to='b.example'><introduction xmlns='urn:kontalk:net:0'/></iq>";
+    for (node, taken) in [(true, true), (false, false)] {
+        let mut configured = config("b.example", true);
+        if node {
+            configured.policy.pins = Arc::new(Pinned("a.example", [7; 32]));
+        }
+        let shown = Shown { pkix: Ok(()), ..SELF_SIGNED };
+        let mut left = dial(config("a.example", true), &GOOD, false);
+        let mut right = accept(configured, &shown, false);
+        connect(&mut left, &mut right, 4096);
+        right.lines.clear();
+        right.says(push);
+        right.says(asks);
+        let refused = right.lines.iter().find(|line| line.starts_with("returned"));
+        assert_eq!(refused.is_none(), taken, "{:?}", right.lines);
+        assert!(refused.is_none_or(|line| line.contains("forbidden")), "{:?}", right.lines);
+        assert!(right.lines.iter().any(|line| line.contains("introduction")), "{:?}", right.lines);
+    }
 }
 
 #[test]

@@ -37,6 +37,8 @@ pub(in crate::node) struct Office {
     /// The server key's.
     pub(in crate::node) key: Fingerprint,
     pub(in crate::node) courier: Arc<Courier>,
+    /// Where providers report that only the operator can tell so, with their names.
+    pub(in crate::node) report_addresses: Vec<(String, String)>,
     pub(in crate::node) begun: Instant,
     pub(in crate::node) trust: Option<Arc<Trust>>,
     pub(in crate::node) modem: Option<Modem>,
@@ -137,7 +139,9 @@ impl Office {
     async fn answer(&self, request: Request) -> Reply {
         let outcome = match request {
             Request::Status => Ok(self.status().await),
-            Request::SmsStatus | Request::SmsTest { .. } => Ok(Reply::Sms(SmsStatus::of(&self.courier))),
+            Request::SmsStatus | Request::SmsTest { .. } => {
+                Ok(Reply::Sms(SmsStatus::of(&self.courier, &self.report_addresses)))
+            }
             Request::AccountList => {
                 let store = self.store.clone();
                 work(move || accounts::list(&store)).await.map(|accounts| Reply::Accounts { accounts })
@@ -239,7 +243,8 @@ impl Office {
             store_bytes: stats.bytes_on_disk,
             damaged_records: stats.damaged_records,
             store_broken: stats.broken,
-            sms: SmsStatus::of(&self.courier),
+            // Addresses that nobody guesses are for who asks for them.
+            sms: SmsStatus::of(&self.courier, &[]),
             modem: self.modem.as_ref().map(|modem| Box::new(modem.status())),
         })
     }

@@ -49,6 +49,21 @@ pub struct RouteStatus {
     pub resting_secs: Option<u64>,
     /// In so many countries its network does not let it send.
     pub countries_barred: u64,
+    /// Messages whose fate its network reports.
+    #[serde(default)]
+    pub reportable: u32,
+    /// Of these, those that arrived.
+    #[serde(default)]
+    pub arrived: u32,
+    /// Those that did not.
+    #[serde(default)]
+    pub not_arrived: u32,
+    /// In so many countries too few arrive, and other ways go first.
+    #[serde(default)]
+    pub countries_losing: u64,
+    /// Where its provider is to report, if only the operator can tell it so: an address that nobody guesses.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub reports_to: Option<String>,
     /// Codes that it may still send, where it has a limit of its own.
     pub left: Option<u32>,
 }
@@ -65,10 +80,15 @@ pub struct SmsTried {
 }
 
 impl SmsStatus {
-    /// As the courier sees it.
-    pub(super) fn of(courier: &Courier) -> SmsStatus {
+    /// As the courier sees it. `addresses`: where providers report that only the operator can tell so, with their names.
+    pub(super) fn of(courier: &Courier, addresses: &[(String, String)]) -> SmsStatus {
         let (facts, under_way) = courier.facts();
         let routes = facts.routes.into_iter().map(|route| RouteStatus {
+            reportable: route.reportable,
+            arrived: route.arrived,
+            not_arrived: route.not_arrived,
+            countries_losing: wide(route.countries_losing),
+            reports_to: addresses.iter().find(|(name, _)| *name == route.name).map(|(_, url)| url.clone()),
             name: route.name,
             challenge: route.kind.to_string(),
             sent: route.sent,

@@ -34,6 +34,9 @@ impl Desk {
         if self.abroad.answered(Instant::now(), answer) {
             return Vec::new();
         }
+        if self.gossip_answered(answer) {
+            return Vec::new();
+        }
         let Some((client, wishes)) = self.caps.answered(answer) else {
             self.push_answered(answer);
             return Vec::new();

@@ -118,7 +118,10 @@ impl KeyHolder {
             _ => return Err(Refusal::BadKey.into()),
         }
         let new = new.without_foreign_certifications(&[self.server_key.fingerprint()]);
-        let certified = self.server_key.certify(&new, account, now).map_err(|_| Refusal::BadKey)?.to_bytes();
+        // Whoever took the number over does not get rid of the hold by yet another key.
+        let reset = self.store.reset(account, now).map_err(fault)?;
+        let certified = self.server_key.certify_after_reset(&new, account, reset, now);
+        let certified = certified.map_err(|_| Refusal::BadKey)?.to_bytes();
         let ticket = self.store.save_login(account, new.fingerprint().0, &certified).map_err(fault)?;
         committed(&self.store, ticket)?;
         log::info!("{} has a new key {}", account.for_log(), new.fingerprint());

@@ -6,6 +6,8 @@ use std::time::{Duration, Instant};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
+use smol::channel::Sender;
+
 use super::job::fault;
 use super::{Desk, Handled, Request};
 use crate::jid::{BareJid, Jid};
@@ -13,6 +15,7 @@ use crate::node::random::random_id;
 use crate::pgp::Fingerprint;
 use crate::router::Storage;
 use crate::services::last_activity::{self, Seen};
+use crate::services::network_match::{Asker, Settled};
 use crate::services::{Addressee, NETWORK, PROBE, roster_match};
 use crate::stanza::{IqType, Kind, Stanza, StanzaCondition, StanzaError};
 use crate::store::StoreError;
@@ -45,13 +48,14 @@ pub(super) fn roster_match(desk: &mut Desk, request: &Request<'_>) -> Option<Han
     if ours && !missing.is_empty() {
         let nodes: Vec<BareJid> = desk.nodes().into_iter().map(|(node, _)| node).collect();
         let known = (&found, &missing);
-        let questions = desk.abroad.begin(now, request.stanza, &desk.domain, known, &nodes, &random_id());
+        let client = Asker::Client(Box::new(request.stanza.clone()));
+        let questions = desk.abroad.begin(now, client, &desk.domain, known, &nodes, &random_id());
         if !questions.is_empty() {
             // The answer comes when theirs have, or after a while.
             return Some(Handled { stanzas: questions, ..Handled::default() });
         }
     }
-    Some(Handled::outcome(request.stanza, Ok(roster_match::result(found))))
+    Some(Handled::outcome(request.stanza, Ok(roster_match::result(found, &desk.domain))))
 }
 
 /// The server list: an ad-hoc command (XEP-0050 §2.2) at `network@DOMAIN`: this node, and those it trusts.
@@ -126,9 +130,35 @@ impl Desk {
         self.abroad.deadline()
     }
 
-    /// Answers whose time has come.
+    /// Answers whose time has come. Registrations that asked are told here.
     pub(in crate::node) fn due(&mut self, now: Instant) -> Vec<Stanza> {
-        self.abroad.due(now)
+        let mut answers = Vec::new();
+        for settled in self.abroad.due(now, &self.domain) {
+            match settled {
+                Settled::Answer(answer) => answers.push(*answer),
+                Settled::Registration { number, found } => {
+                    // A client that has gone does not wait.
+                    self.registrations.remove(&number).map(|waiting| waiting.try_send(found).is_ok());
+                }
+            }
+        }
+        answers
+    }
+
+    /// Has this number's account-to-be an account at a node that we trust? Gives the questions to send; whoever asked hears by the
+    /// channel, at once if there is nobody to ask. Kontalk registration, set: telephone number.
+    pub(in crate::node) fn ask_network(&mut self, address: BareJid, waiting: Sender<bool>) -> Vec<Stanza> {
+        let nodes: Vec<BareJid> = self.nodes().into_iter().map(|(node, _)| node).collect();
+        let missing = BTreeSet::from([address]);
+        self.next_registration = self.next_registration.wrapping_add(1);
+        let (asker, known) = (Asker::Registration(self.next_registration), (&BTreeSet::new(), &missing));
+        let questions = self.abroad.begin(Instant::now(), asker, &self.domain, known, &nodes, &random_id());
+        if questions.is_empty() {
+            let _ = waiting.try_send(false);
+        } else {
+            self.registrations.insert(self.next_registration, waiting);
+        }
+        questions
     }
 
     /// Exists, does not block the asker, and wants to be found, or has dealt with him before. All others look alike.

@@ -6,6 +6,7 @@
 mod admin;
 mod arrivals;
 mod discoverable;
+mod gossip;
 mod job;
 mod keys;
 mod kontalk;
@@ -19,6 +20,7 @@ mod upload;
 
 pub(super) use job::Job;
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
@@ -55,6 +57,9 @@ pub(super) struct Desk {
     node_lookups: LookupBudget,
     /// Lookups that wait for other nodes.
     abroad: Lookups,
+    /// Registrations among them, by the number that names them.
+    registrations: BTreeMap<u64, Sender<bool>>,
+    next_registration: u64,
     console: Console,
     parking: Arc<Mutex<Parking>>,
     key_changes: Buckets<BareJid>,
@@ -140,6 +145,7 @@ const SERVICES: &[Service] = &[
     push::kontalk,
     push::kontalk_sender,
     trust::introduction,
+    gossip::gossip,
     facts,
 ];
 
@@ -162,6 +168,8 @@ impl Desk {
             lookups: LookupBudget::default(),
             node_lookups: LookupBudget::of_nodes(),
             abroad: Lookups::default(),
+            registrations: BTreeMap::new(),
+            next_registration: 0,
             console: Console::new(config.domain.clone(), config.admins.clone()),
             parking,
             key_changes: Buckets::new(limits::THROTTLE_ENTRIES_MAX, KEY_CHANGES_AT_ONCE, KEY_CHANGE_REFILL),

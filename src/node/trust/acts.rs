@@ -214,6 +214,7 @@ impl Trust {
         change.card = Some(self.pinned_card(node, shown, &certificate, known.as_ref())?);
         change.reach = self.shown_reach(node, shown)?;
         outcome.ticket = Some(self.store.decide_peer(node, change)?);
+        self.rejudge(node);
         if succession != Succession::Same {
             let (card, key) = (shown.card.card().id(), certificate.fingerprint());
             log::info!("trust: {node} shows {}: {card}, key {key}", news(succession));
@@ -285,6 +286,9 @@ impl Trust {
         self.carry_out(node, &step.effects, home.as_ref(), &mut write, &mut outcome, now)?;
         write.peer = Some(step.to.map(|state| renewed(peer, state, reason, now)));
         outcome.ticket = Some(self.store.decide_peer(node, write)?);
+        if before != step.to {
+            self.rejudge(node);
+        }
         if before != step.to {
             let state = step.to.map_or("UNKNOWN", State::name);
             let key = home.map_or_else(String::new, |home| format!(", key {}", home.card.fingerprint));

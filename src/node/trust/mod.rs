@@ -6,22 +6,28 @@
 
 mod acts;
 mod facts;
+mod gossip;
 mod keys;
+mod links;
+mod renewal;
 #[cfg(test)]
 mod tests;
 mod upkeep;
 mod visits;
 
 pub use facts::{NodeFacts, TrustReply, TrustRequest};
+pub(super) use links::{NodePins, keep_links};
+pub use renewal::{Renewal, RenewalFault, Renewed, renew};
 pub(super) use upkeep::keep;
 pub(super) use visits::{Visited, must_go};
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError};
 use std::time::Duration;
 
+use smol::channel::{Receiver, Sender, bounded};
 use zeroize::Zeroizing;
 
 use super::identity::IdentityFault;
@@ -30,6 +36,7 @@ use crate::jid::BareJid;
 use crate::limits::{Buckets, NODES_MAX};
 use crate::pgp::{CertifyError, Fingerprint, NodeCertification, RevocationReason, ServerKey, UserRing};
 use crate::router::Ticket;
+use crate::s2s::Post;
 use crate::stanza::Timestamp;
 use crate::store::{Store, StoreError};
 use crate::trust::{
@@ -58,6 +65,16 @@ pub(super) struct Trust {
     tls: Mutex<Option<[u8; 32]>>,
     /// The number that others have shown of our reach, if it was higher than ours.
     shown_seq: Mutex<Option<u64>>,
+    /// The write of our newest reach: nobody is shown it before that is durable.
+    reach_written: Mutex<Ticket>,
+    /// The streams with other servers, if there are any.
+    streams: OnceLock<Arc<Post>>,
+    /// Nodes of which partners are to be told where they are; our own, perhaps.
+    news: Mutex<BTreeSet<NodeDomain>>,
+    /// The last question to each partner, while it has no answer.
+    asked: Mutex<HashMap<BareJid, String>>,
+    /// Rings when there is news, or a stream to be looked after.
+    bell: (Sender<()>, Receiver<()>),
 }
 
 /// Who this node is to others.
@@ -188,6 +205,11 @@ impl Trust {
             expired: Mutex::new(HashSet::new()),
             tls: Mutex::new(None),
             shown_seq: Mutex::new(None),
+            reach_written: Mutex::new(Ticket::default()),
+            streams: OnceLock::new(),
+            news: Mutex::new(BTreeSet::new()),
+            asked: Mutex::new(HashMap::new()),
+            bell: bounded(1),
         }))
     }
 
@@ -214,7 +236,6 @@ impl Trust {
     }
 
     /// The same for a stream's features.
-    #[allow(dead_code)] // For streams between servers.
     pub(super) fn own_card_id(&self) -> Option<CardId> {
         self.own_card().map(|card| card.card().id())
     }
@@ -225,13 +246,19 @@ impl Trust {
         Ok(note.and_then(|note| SignedReach::parse(note.as_bytes()).ok()))
     }
 
+    /// The same, once it survives a power cut: others may be shown it.
+    fn durable_reach(&self) -> Option<SignedReach> {
+        let written = *lock(&self.reach_written);
+        self.own_reach().ok().flatten().filter(|_| written <= self.store.durable())
+    }
+
     /// Another server shows which number of our reach it has. A higher one than ours tells that we forgot some: the next will be
-    /// above it.
-    #[allow(dead_code)] // For streams between servers.
+    /// above it. One who says much more than can be is not believed: numbers must not run out.
     pub(super) fn peer_has_our(&self, seq: u64) {
         let own = self.own_reach().ok().flatten().map_or(0, |reach| reach.reach().seq);
         let mut shown = lock(&self.shown_seq);
-        if seq > own && shown.is_none_or(|shown| shown < seq) {
+        let believed = seq > own && seq - own <= SEQ_LEAP_MAX;
+        if believed && shown.is_none_or(|shown| shown < seq) {
             log::warn!(
                 "a peer knows reach {seq} of this node, which has only {own}: an older backup was restored; the next will be above it"
             );
@@ -263,6 +290,9 @@ impl Trust {
         let signed = SignedReach::make(reach, &keys.vote, now);
         let change = crate::store::PeerChange { reach: Some(signed.to_text()), ..Default::default() };
         let ticket = self.store.decide_peer(&self.own.name, change)?;
+        *lock(&self.reach_written) = ticket;
+        lock(&self.news).insert(self.own.name.clone());
+        self.ring();
         log::info!("made reach {seq}: other nodes will be told where this one is");
         Ok(Some(ticket))
     }
@@ -291,7 +321,6 @@ impl Trust {
     }
 
     /// A peer shows a reach on a stream with this TLS key: keeps it if it is to be believed.
-    #[allow(dead_code)] // For streams between servers.
     pub(super) fn peer_shows_reach(
         &self,
         node: &NodeDomain,
@@ -302,8 +331,7 @@ impl Trust {
         let none = || TrustFault::Reach(ReachRefusal::OtherCard);
         let pinned = self.pinned(node)?.ok_or_else(none)?;
         let (signed, class) = take_reach(&pinned, shown, spki_sha256).map_err(TrustFault::Reach)?;
-        let change = crate::store::PeerChange { reach: Some(signed.to_text()), ..Default::default() };
-        Ok((class, self.store.decide_peer(node, change)?))
+        Ok((class, self.keep_reach(node, &signed)?))
     }
 
     /// All that is known of a node; `None` without a card.
@@ -382,5 +410,7 @@ fn news(succession: Succession) -> &'static str {
     }
 }
 
+/// So far may a peer's word of our own reach be ahead of what we remember.
+const SEQ_LEAP_MAX: u64 = 1_000_000;
 /// Says in a certification why it was made.
 const NOTATION: &str = "trust@kontalk.net";

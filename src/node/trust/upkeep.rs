@@ -93,6 +93,7 @@ impl Trust {
             note(self.recheck(now).map(|gone| round.gone = gone));
         }
         if minute.is_multiple_of(60) {
+            note(self.store.forget_resets(now).map_err(TrustFault::from));
             note(self.long_gone(now).map(|gone| round.long_gone = gone));
             self.warn_of_ends(minute, now);
         }

@@ -40,6 +40,25 @@ fn the_server_key_survives_being_written_and_read() {
 }
 
 #[test]
+fn a_certification_that_ended_lets_its_user_in_at_home_and_is_renewed_there() {
+    let key = client(0);
+    let first = certified(&key);
+    let late = stamp(day(400));
+    assert_eq!(judge_login(&first, DOMAIN, server(), late, None, None), Ok(address()));
+    let renewed = server().renewed(&first, &address(), None, late).unwrap();
+    let said = |ring: &UserRing| ring.statements_about(&address(), &server().ring().unwrap()).certifications;
+    assert_eq!(said(&first).len(), 1);
+    assert_eq!(said(&first)[0].expires, Some(said(&first)[0].at.plus(CERTIFICATION_VALID)));
+    assert_eq!(said(&renewed).iter().map(|one| (one.at, one.reset)).collect::<Vec<_>>(), [(late, None)]);
+    // The app presents the old one until it has fetched the new one: the stored ring stays as it is.
+    let merged = renewed.clone().merge(&first).unwrap();
+    assert_eq!(server().renewed(&merged, &address(), None, late).unwrap(), renewed);
+    // What was taken back is not renewed.
+    let revoked = server().revoke_certification(&renewed, &address(), late).unwrap();
+    assert_eq!(server().renewed(&revoked, &address(), None, stamp(day(800))).unwrap(), revoked);
+}
+
+#[test]
 fn a_locked_server_key_says_what_to_do() {
     let cert = openpgp::Cert::from_bytes(&server().to_secret_bytes()).unwrap();
     let secret = cert.primary_key().key().clone().parts_into_secret().unwrap();
@@ -82,7 +101,8 @@ fn one_generic_certification_comes_right_behind_the_self_signature() {
 
     assert_eq!(certification.hash_algo(), HashAlgorithm::SHA256);
     let hashed: Vec<_> = certification.hashed_area().iter().map(|subpacket| subpacket.tag()).collect();
-    assert_eq!(hashed, [SubpacketTag::SignatureCreationTime, SubpacketTag::IssuerFingerprint]);
+    use SubpacketTag::{IssuerFingerprint, SignatureCreationTime, SignatureExpirationTime};
+    assert_eq!(hashed, [SignatureCreationTime, SignatureExpirationTime, IssuerFingerprint]);
     let unhashed: Vec<_> = certification.unhashed_area().iter().map(|subpacket| subpacket.tag()).collect();
     assert_eq!(unhashed, [SubpacketTag::Issuer]);
     assert_eq!(certification.signature_creation_time(), Some(day(2)));

@@ -34,7 +34,7 @@ fn a_message_to_a_group_reaches_each_once_with_the_promise_of_any_message() {
         let group = format!(
             "<message to='{place}' type='chat' id='g1'><addresses xmlns='http://jabber.org/protocol/address'>\
              <address type='to' jid='juliet@a.example'/><address type='to' jid='tybalt@a.example'/>\
-             <address type='to' jid='juliet@a.example'/><address type='cc' jid='nurse@a.example'/>\
+             <address type='to' jid='juliet@a.example'/>\
              <address type='to' jid='@'/><address type='to' jid='a.example'/><address type='to' jid='x@b.example'/>\
              </addresses><body>all</body></message>"
         );
@@ -56,6 +56,51 @@ fn a_message_to_a_group_reaches_each_once_with_the_promise_of_any_message() {
         let receipt = play.receipts.remove(0);
         play.tell(Event::RemoteTaken(receipt));
         assert_eq!(play.take(romeo), [ack(2)]);
+    }
+}
+
+#[test]
+fn copies_show_what_their_sender_says_and_never_the_blind_ones() {
+    let address = |kind: &str, jid: &str, more: &str| format!("<address type='{kind}' jid='{jid}'{more}/>");
+    let to = address("to", "juliet@a.example", "");
+    let copied = |kind: &str| address(kind, "tybalt@a.example", "");
+    let marked = |kind: &str, jid: &str| address(kind, jid, " delivered='true'");
+    for (list, expected) in [
+        // Kontalk's groups.
+        (to.clone(), Some(String::new())),
+        (to.clone() + &copied("cc"), Some(marked("to", "juliet@a.example") + &marked("cc", "tybalt@a.example"))),
+        (to.clone() + &copied("bcc"), Some(marked("to", "juliet@a.example"))),
+        (address("bcc", "juliet@a.example", ""), Some(String::new())),
+        (address("cc", "juliet@a.example", ""), Some(marked("cc", "juliet@a.example"))),
+        (
+            to.clone() + &address("replyto", "list@b.example", ""),
+            Some(marked("to", "juliet@a.example") + &address("replyto", "list@b.example", "")),
+        ),
+        (
+            to.clone() + "<address type='noreply'/>",
+            Some(marked("to", "juliet@a.example") + "<address type='noreply'/>"),
+        ),
+        // Who has it already, and who is not to have it.
+        (marked("to", "juliet@a.example"), None),
+        (address("replyto", "juliet@a.example", ""), None),
+        (address("", "juliet@a.example", ""), None),
+    ] {
+        let mut play = Play::new();
+        let (romeo, juliet) = (play.online(ROMEO), play.online(JULIET));
+        let text = format!(
+            "<message to='multicast@a.example' type='chat'><addresses xmlns='http://jabber.org/protocol/address'>{list}</addresses>\
+             <body>x</body></message>"
+        );
+        play.says(romeo, ROMEO, &text);
+        let received = play.take(juliet);
+        let shown = received.first().map(|text| {
+            match text.split_once("<addresses xmlns='http://jabber.org/protocol/address'>") {
+                Some((_, rest)) => rest.split_once("</addresses>").unwrap().0.to_owned(),
+                None => String::new(),
+            }
+        });
+        assert_eq!(shown, expected, "{list}");
+        assert_eq!(play.stored(), usize::from(list.contains("tybalt")), "{list}");
     }
 }
 

@@ -119,6 +119,10 @@ fn probes_are_answered_as_the_viewer_may_see() {
         assert_eq!(left.len(), answers.len(), "{subscription:?} {online} {blocked}: {left:?}");
         for (text, answer) in left.iter().zip(answers) {
             assert!(text.contains(answer), "{subscription:?} {online} {blocked}: {text}");
+            // Who is not there is told to be gone since he went, not since now; nothing else has a date.
+            let dated =
+                text.contains("<delay xmlns='urn:xmpp:delay' from='a.example' stamp='2020-09-13T12:26:40.000Z'/>");
+            assert_eq!(dated, answer.contains("unavailable"), "{text}");
         }
     }
     // Nobody looks like somebody who does not share his presence.

@@ -10,7 +10,8 @@
 //! TLS is required but on private networks; the authorities are those of Mozilla's programme, compiled in, or a file of the
 //! operator's. Numbers, texts, codes and secrets are in no log and no error: the reasons are our words, never the provider's.
 //!
-//! [`receipt`] reads the providers' reports of delivery and checks their signatures; who listens for them is not here.
+//! [`receipt`] reads the providers' reports of delivery and checks their signatures, a [`Reporter`] does so for one provider; who
+//! listens for them is not here.
 
 mod android;
 mod answer;
@@ -19,6 +20,7 @@ mod line;
 mod message;
 mod pattern;
 pub mod receipt;
+mod reporter;
 mod request;
 mod rule;
 mod secret;
@@ -44,6 +46,7 @@ use super::{Accepted, Checked, Checking, Sending, SmsError, SmsSender, SmsText, 
 use crate::phone::{Code, PhoneNumber};
 pub use fault::{BuildError, Fault};
 pub use pattern::PLACEHOLDERS;
+pub use reporter::{Came, NoReport, Reporter};
 pub use settings::*;
 
 /// A provider, ready to be used.

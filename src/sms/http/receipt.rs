@@ -2,7 +2,8 @@
 //!
 //! Reports arrive twice, late, out of order, and in some countries are made up; they are good for statistics, never for
 //! deciding that a number is verified. The address that providers are given should have an unguessable part. Whoever listens
-//! takes the fields apart with [`Fields`], checks the signature, and asks for the [`Receipt`].
+//! takes the fields apart with [`Fields`], checks the signature, and asks for the [`Receipt`]; [`Reporter`](super::Reporter) does all of
+//! it.
 //!
 //! Nothing here reads a socket or a clock. Limits: 16 KiB and 64 fields.
 
@@ -35,8 +36,42 @@ pub enum Fate {
     OnItsWay,
     /// The telephone has it, as far as the network says.
     Delivered,
-    /// It will not arrive, with the reason in our words.
-    Failed(&'static str),
+    /// It will not arrive.
+    Failed(Failure),
+}
+
+/// Why a message will not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Failure {
+    /// The telephone is off or out of reach.
+    Unreachable,
+    /// The number is not in use, or takes no messages.
+    NoSuchNumber,
+    /// Somebody on the way does not let it pass.
+    Blocked,
+    /// Its time was over.
+    TooLate,
+    /// Any other reason, or none that is told.
+    Other,
+}
+
+impl Failure {
+    /// Does it say something of the number rather than of the way that the message took?
+    pub fn is_of_the_number(self) -> bool {
+        matches!(self, Failure::Unreachable | Failure::NoSuchNumber)
+    }
+}
+
+impl fmt::Display for Failure {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Failure::Unreachable => "the telephone is off or out of reach",
+            Failure::NoSuchNumber => "the number is not in use, or takes no messages",
+            Failure::Blocked => "the message was blocked",
+            Failure::TooLate => "it could not be delivered in time",
+            Failure::Other => "it could not be delivered",
+        })
+    }
 }
 
 /// The fields of a report. Never printed: they name the number.
@@ -46,7 +81,7 @@ pub struct Fields {
 }
 
 impl Fields {
-    /// The fields of a form or of a URL's query.
+    /// The fields of a form or of a URL's query; `None` if it is not one, or too long.
     pub fn of_form(text: &str) -> Option<Fields> {
         if text.len() > REPORT_BYTES_MAX {
             return None;
@@ -91,12 +126,12 @@ pub fn vonage(fields: &Fields) -> Option<Receipt> {
     let reference = fields.get("messageId").or_else(|| fields.get("message-id"))?;
     let fate = match fields.get("status")? {
         "delivered" => Fate::Delivered,
-        "expired" => Fate::Failed(TOO_LATE),
+        "expired" => Fate::Failed(Failure::TooLate),
         "failed" | "rejected" => Fate::Failed(match fields.get("err-code").unwrap_or_default() {
-            "2" | "3" | "12" => UNREACHABLE,
-            "5" | "9" | "11" => NO_SUCH_NUMBER,
-            "4" | "6" | "13" | "14" | "50" | "51" | "52" | "53" | "54" => BLOCKED,
-            _ => FAILED,
+            "2" | "3" | "12" => Failure::Unreachable,
+            "5" | "9" | "11" => Failure::NoSuchNumber,
+            "4" | "6" | "13" | "14" | "50" | "51" | "52" | "53" | "54" => Failure::Blocked,
+            _ => Failure::Other,
         }),
         _ => Fate::OnItsWay,
     };
@@ -121,13 +156,13 @@ pub fn twilio(fields: &Fields) -> Option<Receipt> {
     let reference = fields.get("MessageSid").or_else(|| fields.get("SmsSid"))?;
     let fate = match fields.get("MessageStatus").or_else(|| fields.get("SmsStatus"))? {
         "delivered" | "read" => Fate::Delivered,
-        "canceled" => Fate::Failed(TOO_LATE),
+        "canceled" => Fate::Failed(Failure::TooLate),
         "undelivered" | "failed" => Fate::Failed(match fields.get("ErrorCode").unwrap_or_default() {
-            "30003" => UNREACHABLE,
-            "30005" | "30006" => NO_SUCH_NUMBER,
-            "30004" | "30007" | "21610" => BLOCKED,
-            "30036" => TOO_LATE,
-            _ => FAILED,
+            "30003" => Failure::Unreachable,
+            "30005" | "30006" => Failure::NoSuchNumber,
+            "30004" | "30007" | "21610" => Failure::Blocked,
+            "30036" => Failure::TooLate,
+            _ => Failure::Other,
         }),
         _ => Fate::OnItsWay,
     };
@@ -153,7 +188,7 @@ pub fn android(body: &str) -> Option<Receipt> {
     let fate = match json.get("event")?.as_str()? {
         "sms:sent" => Fate::OnItsWay,
         "sms:delivered" => Fate::Delivered,
-        "sms:failed" => Fate::Failed(FAILED),
+        "sms:failed" => Fate::Failed(Failure::Other),
         _ => return None,
     };
     Some(Receipt { reference: known(json.get("payload")?.get("messageId")?.as_str()?)?, fate })
@@ -186,14 +221,10 @@ fn from_hex(text: &str) -> Option<Vec<u8>> {
     digits.chunks(2).map(|pair| u8::try_from(pair.iter().fold(0, |byte, digit| byte * 16 + digit)).ok()).collect()
 }
 
-const REPORT_BYTES_MAX: usize = 16 * 1024;
+/// Bytes of a report, of which real ones have some hundreds.
+pub const REPORT_BYTES_MAX: usize = 16 * 1024;
 const FIELDS_MAX: usize = 64;
 const AGE_MAX: Duration = Duration::from_secs(5 * 60);
-const UNREACHABLE: &str = "the telephone is off or out of reach";
-const NO_SUCH_NUMBER: &str = "the number is not in use, or takes no messages";
-const BLOCKED: &str = "the message was blocked";
-const TOO_LATE: &str = "it could not be delivered in time";
-const FAILED: &str = "it could not be delivered";
 
 #[cfg(test)]
 mod tests {
@@ -205,11 +236,11 @@ mod tests {
             ("accepted", "0", Fate::OnItsWay),
             ("buffered", "0", Fate::OnItsWay),
             ("delivered", "0", Fate::Delivered),
-            ("expired", "0", Fate::Failed(TOO_LATE)),
-            ("failed", "2", Fate::Failed(UNREACHABLE)),
-            ("failed", "9", Fate::Failed(NO_SUCH_NUMBER)),
-            ("rejected", "14", Fate::Failed(BLOCKED)),
-            ("failed", "99", Fate::Failed(FAILED)),
+            ("expired", "0", Fate::Failed(Failure::TooLate)),
+            ("failed", "2", Fate::Failed(Failure::Unreachable)),
+            ("failed", "9", Fate::Failed(Failure::NoSuchNumber)),
+            ("rejected", "14", Fate::Failed(Failure::Blocked)),
+            ("failed", "99", Fate::Failed(Failure::Other)),
             ("something new", "0", Fate::OnItsWay),
         ] {
             let expected = Some(Receipt { reference: "0C01".into(), fate });
@@ -235,10 +266,10 @@ mod tests {
             ("queued", "", Fate::OnItsWay),
             ("sent", "", Fate::OnItsWay),
             ("delivered", "", Fate::Delivered),
-            ("undelivered", "30003", Fate::Failed(UNREACHABLE)),
-            ("undelivered", "30005", Fate::Failed(NO_SUCH_NUMBER)),
-            ("failed", "30007", Fate::Failed(BLOCKED)),
-            ("failed", "30008", Fate::Failed(FAILED)),
+            ("undelivered", "30003", Fate::Failed(Failure::Unreachable)),
+            ("undelivered", "30005", Fate::Failed(Failure::NoSuchNumber)),
+            ("failed", "30007", Fate::Failed(Failure::Blocked)),
+            ("failed", "30008", Fate::Failed(Failure::Other)),
         ] {
             let form = format!("MessageSid=SM1&MessageStatus={status}&To=%2B4915112345678&ErrorCode={code}");
             let expected = Some(Receipt { reference: "SM1".into(), fate });
@@ -260,7 +291,7 @@ mod tests {
         assert_eq!(android(body), Some(Receipt { reference: "aa".into(), fate: Fate::Delivered }));
         for (event, fate) in [
             ("sms:sent", Some(Fate::OnItsWay)),
-            ("sms:failed", Some(Fate::Failed(FAILED))),
+            ("sms:failed", Some(Fate::Failed(Failure::Other))),
             ("sms:received", None),
             ("system:ping", None),
         ] {

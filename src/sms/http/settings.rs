@@ -15,6 +15,9 @@ pub struct Settings {
     /// Certificates in PEM that its certificate must come from, instead of the authorities of Mozilla's programme, which are
     /// compiled in: for a gateway at home, or `/etc/ssl/certs/ca-certificates.crt` for the system's own choice.
     pub ca_file: Option<PathBuf>,
+    /// The file of what the provider signs its reports of delivery with, and nothing else: Vonage's signature secret, Twilio's auth
+    /// token, the Android app's signing key. `None`: it is not asked for reports.
+    pub report_secret_file: Option<PathBuf>,
     /// Until it is connected, TLS included.
     pub connect_timeout: Duration,
     /// One whole request.
@@ -28,6 +31,7 @@ impl Settings {
             name: name.into(),
             kind,
             ca_file: None,
+            report_secret_file: None,
             connect_timeout: limits::SMS_CONNECT_TIMEOUT,
             timeout: limits::SMS_REQUEST_TIMEOUT,
         }
@@ -199,6 +203,8 @@ pub struct Template {
     pub reference: Option<String>,
 }
 
+/// Characters of an address that Vonage sends reports to.
+pub const VONAGE_CALLBACK_BYTES_MAX: usize = 100;
 /// Where Vonage takes messages.
 pub const VONAGE_SMS_URL: &str = "https://rest.nexmo.com";
 /// Where Vonage verifies.

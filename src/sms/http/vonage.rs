@@ -12,7 +12,7 @@ use super::answer::{self, Answer, CREDIT, LOGIN, OUTAGE_REST, REFUSED, reference
 use super::fault::Fault;
 use super::message::Message;
 use super::request::{Request, percent_encoded};
-use super::settings::{VonageSms, VonageVerify};
+use super::settings::{VONAGE_CALLBACK_BYTES_MAX, VonageSms, VonageVerify};
 use super::url::base_of;
 use super::{Accepted, SmsError};
 use crate::phone::{Code, PhoneNumber};
@@ -36,7 +36,7 @@ impl Sms {
         if !is_name && !is_number {
             faults.push(Fault::new("from", "not a sender", "digits without a plus, or 3 to 11 letters and digits"));
         }
-        if settings.callback.as_ref().is_some_and(|url| url.len() > CALLBACK_BYTES_MAX) {
+        if settings.callback.as_ref().is_some_and(|url| url.len() > VONAGE_CALLBACK_BYTES_MAX) {
             faults.push(Fault::new("callback", "too long", "100 characters at most"));
         }
         (faults.len() == before).then(|| Sms {
@@ -186,7 +186,6 @@ pub(super) fn locale(locale: Option<&str>, faults: &mut Vec<Fault>) {
     }
 }
 
-const CALLBACK_BYTES_MAX: usize = 100;
 const BRAND_CHARS_MAX: usize = 16;
 const PARTLY: &str = "the provider took only a part of the message";
 const NUMBER: &str = "the provider cannot reach this number, or does not serve it";

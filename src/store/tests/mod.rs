@@ -14,6 +14,7 @@ mod nodes;
 mod outgoing;
 mod pubsub;
 mod push;
+mod resets;
 mod rosters;
 mod snapshots;
 mod tokens;

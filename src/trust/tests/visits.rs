@@ -245,6 +245,7 @@ fn check_5_the_home_must_be_certified_by_our_key_later_than_revoked() {
         }
     }
     world.known().own = said(&here_key, &certificate, &[certify(2)]);
+    world.ring = world.home_key.renewed(&world.ring, &address(HOME), None, at(400)).unwrap();
     assert!(world.judge_on(401).is_ok());
     assert_eq!(check_of(world.judge_on(402)), 5);
 }
@@ -284,6 +285,71 @@ fn check_7_the_home_must_certify_the_user_later_than_it_revoked() {
     assert!(world.judge().is_ok());
     world.known().card.cut = Some(0);
     assert_eq!(check_of(world.judge()), 7);
+}
+
+#[test]
+fn check_8_who_took_a_number_over_waits_for_the_hold_to_end() {
+    use crate::limits::RESET_HOLD;
+    let mut world = World::new();
+    let user = ClientKey::numbered(0, &format!("Anna <{}>", address(HOME)), moment(1));
+    let bare = UserRing::parse(&user.public_ring()).unwrap();
+    let reset = at(2);
+    let held = world.home_key.certify_after_reset(&bare, &address(HOME), Some(reset), reset).unwrap();
+    let judge = |world: &World, now| {
+        let presented = Presented { ring: Ok(&world.ring), authzid: None };
+        judge_visit(&presented, &BareJid::domain(HERE).unwrap(), world, now)
+    };
+    let end = reset.plus(RESET_HOLD);
+    let before = Timestamp { millis: end.millis - 1 };
+    let refusal = VisitRefusal::Held { home: domain(HOME), until: end };
+    assert!(refusal.is_temporary() && !refusal.concerns_operator());
+    world.ring = held.clone();
+    for (now, admitted) in [(reset, false), (before, false), (end, true), (end.plus(Duration::from_secs(1)), true)] {
+        let judged = judge(&world, now);
+        assert_eq!(judged.is_ok(), admitted, "{now}");
+        if !admitted {
+            assert_eq!(judged, Err(refusal.clone()));
+            assert_eq!(check_of(judged), 8);
+        }
+    }
+
+    // Renewed at a login meanwhile, it tells the same; afterwards it may be silent.
+    let renewed = world.home_key.renewed(&held, &address(HOME), Some(reset), before).unwrap();
+    world.ring = renewed;
+    assert_eq!(judge(&world, before), Err(refusal.clone()));
+    let late = end.plus(Duration::from_secs(150 * 86_400));
+    world.ring = world.home_key.renewed(&held, &address(HOME), None, late).unwrap();
+    assert!(judge(&world, late).is_ok());
+    let said = world.ring.statements_about(&address(HOME), &world.home_key.ring().unwrap());
+    assert_eq!(said.certifications.iter().map(|certified| certified.reset).collect::<Vec<_>>(), [None]);
+
+    // An earlier certification of the same key beside it does not hide the reset.
+    let earlier = world.home_key.certify(&bare, &address(HOME), at(1)).unwrap();
+    world.ring = held.clone().merge(&earlier).unwrap();
+    assert_eq!(judge(&world, before), Err(refusal));
+    // Nobody else's word counts: neither the user's own notation nor another server's.
+    let stranger = ServerKey::generate(HERE, at(0)).unwrap();
+    let good = world.home_key.certify(&bare, &address(HOME), at(2)).unwrap();
+    world.ring = stranger.certify_after_reset(&good, &address(HOME), Some(reset), at(2)).unwrap();
+    assert!(judge(&world, reset).is_ok());
+    // Who is here stays.
+    world.ring = held;
+    assert!(judge_stay(&world.ring, &address(HOME), &world, reset).is_ok());
+}
+
+#[test]
+fn check_7_a_users_certification_ends_after_180_days_and_a_login_at_home_renews_it() {
+    use crate::pgp::{CERTIFICATION_VALID, RENEW_BEFORE};
+    let mut world = World::new();
+    let valid_days = CERTIFICATION_VALID.as_secs() / 86_400;
+    assert!(world.judge_on(2 + valid_days - 1).is_ok());
+    assert_eq!(check_of(world.judge_on(2 + valid_days)), 7);
+    let renew = |world: &World, day| world.home_key.renewed(&world.ring, &address(HOME), None, at(day)).unwrap();
+    let due = 2 + valid_days - RENEW_BEFORE.as_secs() / 86_400;
+    assert_eq!(renew(&world, due - 1), world.ring, "nothing is written while it lasts");
+    assert_ne!(renew(&world, due), world.ring);
+    world.ring = renew(&world, 2 + valid_days + 30);
+    assert!(world.judge_on(2 + valid_days + 30).is_ok());
 }
 
 #[test]
