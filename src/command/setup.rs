@@ -24,7 +24,7 @@ use super::{BAD_CONFIG, NOT_UNDERSTOOD, REFUSED, complain, out};
     subcommand,
     name = "setup",
     example = "Question by question:\n  sudo {command_name}",
-    example = "By flags, for a script:\n  {command_name} --yes --domain example.org --contact admin@example.org --certificate acme --codes modem",
+    example = "By flags, for a script:\n  {command_name} --yes --domain example.org --contact admin@example.org --certificate acme --accept-terms --codes modem",
     example = "See what would be written:\n  {command_name} --print --domain example.org --certificate self-signed --codes terminal",
     error_code(1, "the file says something else already, or cannot be written; nothing was changed"),
     error_code(2, "answers are missing or wrong; nothing was changed"),
@@ -64,6 +64,9 @@ pub(super) struct Setup {
     /// with acme: http-01, tls-alpn-01 or dns-01
     #[argh(option)]
     acme_challenge: Option<String>,
+    /// with acme: you have read the authority's terms, and agree
+    #[argh(switch)]
+    accept_terms: bool,
     /// how codes go out: modem, terminal, none, or a provider's kind
     #[argh(option)]
     codes: Option<String>,
@@ -153,6 +156,7 @@ fn draft(arguments: &Setup) -> Draft {
         certificate_file: arguments.tls_certificate.clone(),
         key_file: arguments.tls_key.clone(),
         challenge: arguments.acme_challenge.clone(),
+        accept_terms: arguments.accept_terms.then(|| "yes".to_owned()),
         codes: arguments.codes.clone(),
         modem_device: arguments.modem_device.clone(),
         provider: arguments.provider.clone(),
@@ -205,7 +209,7 @@ fn ask(draft: &mut Draft, path: &Path) -> Result<(), ExitCode> {
         let flag = question::flag(&question.topic);
         let wrong = draft.finish().err().into_iter().flatten().find(|refusal| {
             refusal.flag == flag
-                && !(matches!(question.topic, Topic::Provider(_)) || needs_files(draft, &question.topic))
+                && !(matches!(question.topic, Topic::Provider(_)) || needs_more(draft, &question.topic))
         });
         let is_empty = line.trim().is_empty() && question.default.is_none();
         if let Some(wrong) = wrong {
@@ -220,9 +224,9 @@ fn ask(draft: &mut Draft, path: &Path) -> Result<(), ExitCode> {
     Ok(())
 }
 
-/// "files" is right although the files are asked for only now.
-fn needs_files(draft: &Draft, topic: &Topic) -> bool {
-    *topic == Topic::Certificate && draft.certificate.as_deref() == Some("files")
+/// The answer is right although what belongs to it is asked for only now.
+fn needs_more(draft: &Draft, topic: &Topic) -> bool {
+    *topic == Topic::Certificate && matches!(draft.certificate.as_deref(), Some("files" | "acme"))
 }
 
 fn suggested_secret(draft: &Draft, path: &Path) -> String {

@@ -372,8 +372,6 @@ fn mebibytes(bytes: u64) -> u64 {
     bytes / (1024 * 1024)
 }
 
-/// 2026-01-01: no certificate of a node is older.
-pub(super) const EARLIEST_SECS: u64 = 1_767_225_600;
 const FREE_BAD: u64 = 64 * 1024 * 1024;
 const FREE_DOUBT: u64 = 512 * 1024 * 1024;
 const FILES_BAD: u64 = 1_000;

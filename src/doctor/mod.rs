@@ -287,3 +287,6 @@ pub struct TrustFact {
     /// Nodes with something the operator should see: each with its words.
     pub flagged: Vec<String>,
 }
+
+/// 2026-01-01, in seconds since 1970: a clock before it is wrong, for this program is younger.
+pub const EARLIEST_SECS: u64 = 1_767_225_600;

@@ -1,4 +1,3 @@
-use super::judge::EARLIEST_SECS;
 use super::*;
 
 fn well() -> Facts {

@@ -248,6 +248,8 @@ pub const UPLOAD_QUOTA_BYTES: u64 = 100 * 1024 * 1024;
 pub const UPLOAD_TTL: Duration = Duration::from_secs(30 * 24 * 3600);
 /// Free bytes that uploads leave on the disk.
 pub const UPLOAD_FREE_BYTES_MIN: u64 = 200 * 1024 * 1024;
+/// What the store leaves free on its disk: nothing that makes it larger is taken while there is less.
+pub const STORE_FREE_BYTES_MIN: u64 = 16 * 1024 * 1024;
 /// Uploaded files of one account: they are counted for each request, and each takes an inode.
 pub const UPLOAD_FILES_PER_ACCOUNT_MAX: u64 = 2000;
 /// How long an upload slot waits for its file (XEP-0363 §5 advises about 300 s).

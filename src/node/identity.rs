@@ -12,6 +12,7 @@ use zeroize::Zeroizing;
 use super::random::random_bytes;
 use crate::pgp::{ServerKey, ServerKeyError, UserRing};
 use crate::stanza::Timestamp;
+use crate::store::remedy_for;
 
 /// Why there is no server key, or no secret.
 #[derive(Debug)]
@@ -38,8 +39,12 @@ impl fmt::Display for IdentityFault {
             ),
             IdentityFault::File(path, error) => write!(
                 f,
-                "{} cannot be used: {error} (remedy: it must belong to the user that runs the node)",
-                path.display()
+                "{} cannot be used: {error} (remedy: {})",
+                path.display(),
+                match error.kind() {
+                    io::ErrorKind::PermissionDenied => "it must belong to the user that runs the node",
+                    _ => remedy_for(&error.to_string()),
+                }
             ),
             IdentityFault::Key(path, error) => write!(
                 f,

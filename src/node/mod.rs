@@ -87,7 +87,7 @@ use crate::router::{Now, Router};
 use crate::s2s::{Federation, Outlet, Post, Start};
 use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
-use crate::store::{OpenError, Store, StoreError};
+use crate::store::{OpenError, Store, StoreError, remedy_for};
 use crate::supervisor::{News, Supervisor};
 use crate::web::ProofBoard;
 use bare_sites::BareSites;
@@ -113,6 +113,8 @@ use zeroize::Zeroizing;
 /// Why the node did not start, or did not end well.
 #[derive(Debug)]
 pub enum NodeFault {
+    /// This machine's clock is years behind.
+    Clock,
     /// The data directory cannot be made or entered.
     DataDir(PathBuf, std::io::Error),
     /// The store does not open.
@@ -140,8 +142,17 @@ impl fmt::Display for NodeFault {
         match self {
             NodeFault::DataDir(path, error) => write!(
                 f,
-                "the data directory {} cannot be used: {error} (remedy: give its owner and this user the same name, or choose another with data_dir)",
-                path.display()
+                "the data directory {} cannot be used: {error} (remedy: {})",
+                path.display(),
+                match error.kind() {
+                    std::io::ErrorKind::PermissionDenied =>
+                        "give its owner and this user the same name, or choose another with data_dir",
+                    _ => remedy_for(&error.to_string()),
+                }
+            ),
+            NodeFault::Clock => f.write_str(
+                "this machine's clock is years behind: keys made now would be of no use, and no certificate could be judged; nothing \
+                 was started or changed (remedy: let it set its clock, sudo timedatectl set-ntp true; the service tries again by itself)",
             ),
             NodeFault::Store(error) => error.fmt(f),
             NodeFault::StoreBroke(error) => error.fmt(f),
@@ -171,6 +182,7 @@ pub fn run(config: &Config, file: Option<&Path>, announce: &mut dyn Write) -> Re
     if let Err(error) = net::raise_open_files() {
         log::warn!("the limit of open files cannot be raised: {error}; many clients will not fit");
     }
+    check_clock(SystemTime::now())?;
     make_data_dir(&config.data_dir)?;
     let store = Store::open(&config.data_dir.join("store")).map_err(NodeFault::Store)?;
     store.set_offline_limits(config.limits.offline_messages_max, config.limits.offline_ttl);
@@ -509,6 +521,12 @@ async fn housekeep(store: Store, certificate: Arc<OwnCertificate>) {
     }
 }
 
+/// A board without a battery begins in 1970, or where it was switched off.
+fn check_clock(now: SystemTime) -> Result<(), NodeFault> {
+    let since = now.duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    if since.as_secs() < crate::doctor::EARLIEST_SECS { Err(NodeFault::Clock) } else { Ok(()) }
+}
+
 fn make_data_dir(path: &Path) -> Result<(), NodeFault> {
     let fault = |error| NodeFault::DataDir(path.to_owned(), error);
     if !path.exists() {
@@ -550,3 +568,17 @@ const BLANKS: &str = "          ";
 
 /// How long streams may take to end after `system-shutdown`.
 const SHUTDOWN_PATIENCE: Duration = Duration::from_secs(3);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_years_behind_starts_nothing() {
+        let at = |secs| SystemTime::UNIX_EPOCH + Duration::from_secs(secs);
+        for (now, fits) in [(at(0), false), (at(1_500_000_000), false), (at(1_767_225_600), true)] {
+            assert_eq!(check_clock(now).is_ok(), fits);
+        }
+        assert!(NodeFault::Clock.to_string().contains("remedy: let it set its clock"));
+    }
+}

@@ -206,6 +206,10 @@ fn taken_over(domain: &BareJid, account: &BareJid) -> Stanza {
 }
 
 fn fault(error: StoreError) -> StanzaError {
-    log::error!("a registration fails: {error}");
+    match error {
+        // Told once by the store, and no fault of ours.
+        StoreError::NoSpace => log::debug!("a registration waits for room on the disk"),
+        error => log::error!("a registration fails: {error}"),
+    }
     Refusal::Fault.to_error()
 }

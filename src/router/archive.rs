@@ -110,6 +110,11 @@ impl<S: Storage> Router<S> {
                 Some(id)
             }
             Ok(None) => None,
+            // Said already, of the disk or of the message; not once for each message.
+            Err(StorageFault::Full) => {
+                log::debug!("a message is not archived: there is no room for it");
+                None
+            }
             Err(fault) => {
                 log::warn!("a message is not archived: {fault}");
                 None

@@ -185,7 +185,7 @@ impl<S: Storage> Router<S> {
     pub(super) fn bounce_fault(&mut self, stanza: &Stanza, fault: StorageFault) {
         let error = match fault {
             StorageFault::Full => StanzaError::new(StanzaCondition::ResourceConstraint)
-                .text("too many messages wait for this user already"),
+                .text("there is no room for another message to this user now"),
             StorageFault::Broken => StanzaError::new(StanzaCondition::InternalServerError),
         };
         self.bounce(stanza, error);

@@ -43,6 +43,8 @@ pub struct Draft {
     pub key_file: Option<String>,
     /// With `acme`: `http-01`, `tls-alpn-01` or `dns-01`.
     pub challenge: Option<String>,
+    /// With `acme`: `yes`, the authority's terms are agreed to.
+    pub accept_terms: Option<String>,
     /// How codes go out: `modem`, `terminal`, `none`, or a provider's kind.
     pub codes: Option<String>,
     /// With `modem`: its port.
@@ -185,8 +187,9 @@ impl Draft {
             }
         }
         if self.certificate.is_none() {
-            if let Some(challenge) = one("acme.challenge") {
-                (self.certificate, self.challenge) = (Some("acme".to_owned()), Some(challenge));
+            if fill::current(text, "acme.accept_terms").as_deref() == Some("true") {
+                (self.certificate, self.accept_terms) = (Some("acme".to_owned()), Some("yes".to_owned()));
+                self.challenge = one("acme.challenge").or_else(|| self.challenge.take());
             } else if let (Some(certificate), Some(key)) = (one("tls.certificate"), one("tls.key")) {
                 self.certificate = Some("files".to_owned());
                 (self.certificate_file, self.key_file) = (Some(certificate), Some(key));
@@ -230,6 +233,9 @@ impl Draft {
 
     fn certificate(&self) -> Result<Certificate, String> {
         match self.certificate.as_deref() {
+            Some("acme") if self.accept_terms.as_deref() != Some("yes") => {
+                Err("needs your consent to the authority's terms (remedy: read them at https://letsencrypt.org/repository/, then --accept-terms)".to_owned())
+            }
             Some("acme") => self.challenge().map(Certificate::Acme),
             Some("files") if self.certificate_file.is_none() || self.key_file.is_none() => {
                 Err("needs --tls-certificate and --tls-key (remedy: name both files, in PEM)".to_owned())
@@ -330,6 +336,7 @@ impl Draft {
                 set("tls.key", quoted(self.key_file.as_deref().unwrap_or_default()));
             }
             Certificate::Acme(challenge) => {
+                set("acme.accept_terms", "true".to_owned());
                 if let Some(contact) = self.contact.iter().find(|contact| !contact.starts_with("xmpp:")) {
                     let scheme = if contact.contains(':') { "" } else { "mailto:" };
                     set("acme.contact", list_of(&[format!("{scheme}{contact}")]));

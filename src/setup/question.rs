@@ -27,6 +27,7 @@ pub enum Topic {
     CertificateFile,
     KeyFile,
     Challenge,
+    AcceptTerms,
     Codes,
     ModemDevice,
     /// This key of the provider's section.
@@ -57,6 +58,7 @@ pub fn answer(draft: &mut Draft, question: &Question, text: &str) {
         Topic::CertificateFile => draft.certificate_file = Some(text),
         Topic::KeyFile => draft.key_file = Some(text),
         Topic::Challenge => draft.challenge = Some(text),
+        Topic::AcceptTerms => draft.accept_terms = Some(text),
         Topic::Codes => draft.codes = Some(text),
         Topic::ModemDevice => draft.modem_device = Some(text),
         Topic::Provider(key) => draft.provider.push(format!("{key}={text}")),
@@ -75,6 +77,7 @@ pub fn forget(draft: &mut Draft, topic: &Topic) {
         Topic::CertificateFile => draft.certificate_file = None,
         Topic::KeyFile => draft.key_file = None,
         Topic::Challenge => draft.challenge = None,
+        Topic::AcceptTerms => draft.accept_terms = None,
         Topic::Codes => draft.codes = None,
         Topic::ModemDevice => draft.modem_device = None,
         Topic::Provider(key) => draft.provider.retain(|set| !set.starts_with(&format!("{key}="))),
@@ -89,7 +92,7 @@ pub fn flag(topic: &Topic) -> &'static str {
         Topic::Contact => "contact",
         Topic::Listen => "listen",
         Topic::ListenTls => "listen-tls",
-        Topic::Certificate | Topic::Challenge => "certificate",
+        Topic::Certificate | Topic::Challenge | Topic::AcceptTerms => "certificate",
         Topic::CertificateFile => "tls-certificate",
         Topic::KeyFile => "tls-key",
         Topic::Codes => "codes",
@@ -103,7 +106,7 @@ fn topics(draft: &Draft) -> Vec<Topic> {
     let mut topics = vec![Topic::Domain, Topic::Contact, Topic::Listen, Topic::ListenTls, Topic::Certificate];
     match draft.certificate.as_deref() {
         Some("files") => topics.extend([Topic::CertificateFile, Topic::KeyFile]),
-        Some("acme") => topics.push(Topic::Challenge),
+        Some("acme") => topics.extend([Topic::AcceptTerms, Topic::Challenge]),
         _ => {}
     }
     topics.push(Topic::Codes);
@@ -128,6 +131,7 @@ fn is_answered(draft: &Draft, topic: &Topic) -> bool {
         Topic::CertificateFile => draft.certificate_file.is_some(),
         Topic::KeyFile => draft.key_file.is_some(),
         Topic::Challenge => draft.challenge.is_some(),
+        Topic::AcceptTerms => draft.accept_terms.is_some(),
         Topic::Codes => draft.codes.is_some(),
         Topic::ModemDevice => draft.modem_device.is_some(),
         Topic::Provider(key) => {
@@ -166,6 +170,11 @@ fn about(draft: &Draft, topic: Topic) -> Question {
             ("File of the certificate", "The chain in PEM, your authority's fullchain.pem.", None)
         }
         Topic::KeyFile => ("File of its key", "In PEM, and readable for the user kontalk-node.", None),
+        Topic::AcceptTerms => (
+            "You agree to the terms of Let's Encrypt: yes",
+            "They are at https://letsencrypt.org/repository/; without consent, choose another certificate (Ctrl-C and again).",
+            None,
+        ),
         Topic::Challenge => (
             "Challenge: http-01, tls-alpn-01 or dns-01",
             "How the authority sees that the domain is yours: by port 80, by port 443, or by a DNS record.",

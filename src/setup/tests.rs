@@ -99,6 +99,7 @@ fn a_draft_becomes_settings() {
         contact: vec!["admin@node.example".to_owned()],
         listen: vec!["[::]:5222".to_owned()],
         certificate: Some("acme".to_owned()),
+        accept_terms: Some("yes".to_owned()),
         codes: Some("vonage-sms".to_owned()),
         provider: ["user=me", "from=Kontalk", "secret_file=/x"].map(str::to_owned).to_vec(),
         ..minimal()
@@ -108,6 +109,7 @@ fn a_draft_becomes_settings() {
         ("domain", "\"node.example\""),
         ("contact", "[\"admin@node.example\"]"),
         ("c2s.listen", "[\"[::]:5222\"]"),
+        ("acme.accept_terms", "true"),
         ("acme.contact", "[\"mailto:admin@node.example\"]"),
         ("acme.challenge", "\"http-01\""),
         ("sms.via", "\"vonage\""),
@@ -130,6 +132,7 @@ fn everything_that_is_wrong_is_said_at_once() {
     assert_eq!(change(|draft| draft.domain = Some("localhost".to_owned())), ["domain"]);
     assert_eq!(change(|draft| draft.domain = Some("192.0.2.1".to_owned())), ["domain"]);
     assert_eq!(change(|draft| draft.certificate = Some("files".to_owned())), ["certificate"]);
+    assert_eq!(change(|draft| draft.certificate = Some("acme".to_owned())), ["certificate"]);
     assert_eq!(change(|draft| draft.codes = Some("twilio-sms".to_owned())), ["provider"]);
     assert_eq!(change(|draft| draft.listen = vec!["5222".to_owned()]), ["listen"]);
     assert_eq!(change(|draft| draft.addresses = vec!["here".to_owned()]), ["address"]);

@@ -115,7 +115,7 @@ impl Store {
     /// Errors: [`StoreError::AccountExists`], [`StoreError::TooLarge`].
     pub fn add_account(&self, address: &BareJid, new: &Account) -> Result<Ticket, StoreError> {
         check_credentials(new.password.as_ref())?;
-        self.write(|shared, queues| {
+        self.grow(|shared, queues| {
             let trees = &shared.trees;
             if trees.accounts.contains_key(address.as_str())? {
                 return Err(StoreError::AccountExists);
@@ -206,7 +206,7 @@ impl Store {
         now: Timestamp,
     ) -> Result<(Departed, Ticket), StoreError> {
         check_ring(ring)?;
-        self.write(|shared, queues| {
+        self.grow(|shared, queues| {
             let trees = &shared.trees;
             let old = account(trees, address)?;
             let mut changes = Changes::default();

@@ -59,13 +59,32 @@ impl fmt::Display for OpenError {
                 dir.display()
             ),
             OpenError::Io { path, error } => {
-                write!(f, "{}: {error} (remedy: check owner, permissions and free space)", path.display())
+                write!(f, "{}: {error} (remedy: {})", path.display(), remedy_for(error))
             }
         }
     }
 }
 
 impl std::error::Error for OpenError {}
+
+/// What an operator does about a file that cannot be written, by what the operating system says of it.
+pub fn remedy_for(error: &str) -> &'static str {
+    // EROFS, ENOSPC, EDQUOT, EIO.
+    for (number, remedy) in [
+        (
+            "(os error 30)",
+            "the disk is mounted read-only, perhaps after an error of the card: see `dmesg`, check it with fsck, replace it if it comes again",
+        ),
+        ("(os error 28)", "the disk is full: make room, e.g. sudo journalctl --vacuum-size=100M, sudo apt clean"),
+        ("(os error 122)", "the quota is used up: make room"),
+        ("(os error 5)", "the disk fails: make a backup of what can be read, and replace it"),
+    ] {
+        if error.contains(number) {
+            return remedy;
+        }
+    }
+    "check owner, permissions and free space"
+}
 
 /// Why the store did not do what it was asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -74,6 +93,8 @@ pub enum StoreError {
     Broken,
     /// The account's share is used up.
     Full,
+    /// The disk is nearly full, and nothing that makes the store larger is taken until there is room.
+    NoSpace,
     /// There is no such account.
     NoAccount,
     /// There is such an account already.
@@ -95,6 +116,9 @@ impl fmt::Display for StoreError {
                 f.write_str("the store failed and takes no more writes until the node is started again")
             }
             StoreError::Full => f.write_str("the account's share of the store is used up"),
+            StoreError::NoSpace => f.write_str(
+                "the disk is nearly full, and nothing new is kept (remedy: make room; the node goes on by itself)",
+            ),
             StoreError::NoAccount => f.write_str("there is no such account"),
             StoreError::AccountExists => f.write_str("there is such an account already"),
             StoreError::TooLarge { bytes_max } => write!(f, "the value is larger than {bytes_max} bytes"),
@@ -114,7 +138,7 @@ impl From<sled::Error> for StoreError {
 impl From<StoreError> for StorageFault {
     fn from(error: StoreError) -> StorageFault {
         match error {
-            StoreError::Full | StoreError::TooLarge { .. } => StorageFault::Full,
+            StoreError::Full | StoreError::NoSpace | StoreError::TooLarge { .. } => StorageFault::Full,
             StoreError::Broken | StoreError::NoAccount | StoreError::AccountExists | StoreError::Database(_) => {
                 StorageFault::Broken
             }

@@ -38,6 +38,7 @@ mod roster;
 mod schema;
 mod session;
 mod snapshot;
+mod space;
 mod token;
 mod trust;
 mod verify;
@@ -46,7 +47,7 @@ mod verify;
 mod tests;
 
 pub use account::{Account, CREDENTIALS_BYTES_MAX, Credentials, Departed, Farewell, Fingerprint};
-pub use error::{OpenError, StoreError};
+pub use error::{OpenError, StoreError, remedy_for};
 pub use load::{Loader, schema_version};
 pub use pubsub::{PRIVATE_SHELF, PepChange, SHELF, VCARD_ITEM, VCARD_SHELF, private_shelf};
 pub use snapshot::{CopyFault, Record};
@@ -72,6 +73,7 @@ use crate::trust::{NodeDomain, State};
 use committer::{Commits, Committer};
 use offline::{OfflineLimits, Queues};
 use schema::Trees;
+use space::Space;
 
 /// The open store. Clones share it; the last one dropped commits what is left and closes it.
 #[derive(Clone)]
@@ -111,6 +113,7 @@ impl Store {
             data_file: opened.data_file,
             queues: Mutex::new(Queues::default()),
             commits: Commits::default(),
+            space: Space::default(),
             archive_ttl_secs: AtomicU64::new(ARCHIVE_TTL.as_secs()),
         });
         let committer = Committer::start(Arc::clone(&shared))
@@ -224,6 +227,18 @@ impl Store {
     }
 }
 
+impl Store {
+    /// Runs what makes the store larger, one at a time.
+    ///
+    /// Errors: [`StoreError::NoSpace`].
+    fn grow<T>(&self, work: impl FnOnce(&Shared, &mut Queues) -> Result<T, StoreError>) -> Result<T, StoreError> {
+        if self.shared.space.is_short(&self.shared.dir) {
+            return Err(StoreError::NoSpace);
+        }
+        self.write(work)
+    }
+}
+
 impl fmt::Debug for Store {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Store").field("dir", &self.shared.dir).finish_non_exhaustive()
@@ -290,7 +305,7 @@ impl Storage for Store {
         stanza: &str,
         stamp: Timestamp,
     ) -> Result<(OfflineId, Ticket), StorageFault> {
-        Ok(self.write(|shared, queues| {
+        Ok(self.grow(|shared, queues| {
             let id = queues.store(&shared.trees, account, stanza, stamp)?;
             Ok((id, shared.commits.wrote()))
         })?)
@@ -352,7 +367,7 @@ impl Storage for Store {
         stanza: &str,
         stamp: Timestamp,
     ) -> Result<(ArchiveId, Ticket), StorageFault> {
-        Ok(self.write(|shared, queues| {
+        Ok(self.grow(|shared, queues| {
             let id = queues.archives.append(&shared.trees, account, with, stanza, stamp)?;
             Ok((id, shared.commits.wrote()))
         })?)
@@ -389,6 +404,7 @@ struct Shared {
     /// Offline messages not yet written; whoever writes anything holds it.
     queues: Mutex<Queues>,
     commits: Commits,
+    space: Space,
     /// How long the archive keeps messages; zero: nothing is archived.
     archive_ttl_secs: AtomicU64,
 }

@@ -196,6 +196,9 @@ impl Store {
             if grown || (after.1 > before.1 && after.1 > limits::PEP_NODES_MAX) {
                 return Err(StoreError::Full);
             }
+            if after.0 > before.0 && shared.space.is_short(&shared.dir) {
+                return Err(StoreError::NoSpace);
+            }
             let value = encode(&writing.usage)?;
             writing.changes.put(&trees.nodes, account_prefix(account), value);
             writing.changes.apply()?;

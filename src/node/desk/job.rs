@@ -57,6 +57,9 @@ pub(super) fn fault(error: StoreError) -> StanzaError {
         StoreError::AccountExists => {
             StanzaError::new(StanzaCondition::Conflict).text("there is such an account already")
         }
+        StoreError::NoSpace => {
+            StanzaError::new(StanzaCondition::ResourceConstraint).text("the server's disk is full; try again later")
+        }
         error => {
             log::error!("a request fails: {error}");
             StanzaError::new(StanzaCondition::InternalServerError)

@@ -297,7 +297,7 @@ fn change_affiliation(node: &mut Node, jid: String, affiliation: Option<Affiliat
 /// Why the store did not do it, in the words of this service.
 pub(super) fn refusal(error: StoreError) -> Refusal {
     match error {
-        StoreError::Full => Refusal::Full,
+        StoreError::Full | StoreError::NoSpace => Refusal::Full,
         StoreError::TooLarge { .. } => Refusal::PayloadTooBig,
         StoreError::NoAccount => Refusal::NoNode,
         StoreError::Broken | StoreError::AccountExists | StoreError::Database(_) => Refusal::Broken,
