@@ -28,18 +28,20 @@
 //! | | [`services`] | what the node answers itself, a file each | words |
 //! | | [`federation`] | other servers: their streams, who they are, what waits for them | words router |
 //! | | [`upload`] | who may put which file where | words |
+//! | | [`acme`] | certificates from an authority: what to ask next, what answers mean, when | words |
 //! | | [`setup`] | an operator's answers to a configuration, and what is left to do | words |
 //! | | [`doctor`] | what is found around a node, judged, with the remedy | words setup |
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust federation dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |
 //! | | [`sms`] | ways to send a code | limits phone |
+//! | | [`fetch`] | asks web servers | limits |
 //! | | [`age`] | files encrypted with a passphrase | |
 //! | | [`c2s`] | one client: a task around a stream | words stream router net |
 //! | | [`s2s`] | other servers: dial, accept, queues | words federation router net |
 //! | | [`web`] | sole user of hyper: the HTTP listener, its pages, uploaded files | words upload net |
 //! | | [`component`] | one component: a task around its stream | words router net c2s |
 //! | | [`supervisor`] | what systemd is told of the node's life | |
-//! | assembly | [`config`] | file to typed configuration, all problems at once | words sms trust |
+//! | assembly | [`config`] | file to typed configuration, all problems at once | words sms trust acme |
 //! | | [`backup`] | everything a node is, in one encrypted file, and back | words pgp store age |
 //! | | [`portable`] | users on the way from one server to another | words archive pubsub roster router services store stream |
 //! | | [`node`] | executor, tasks, hub, login, control socket, shutdown | all |
@@ -67,6 +69,7 @@
 //! | Specification | Support | Note |
 //! |---|---|---|
 //! | RFC 1035 | partly | questions about names, and what is believed of the answers |
+//! | RFC 2136 | partly | addresses and texts are set, without prerequisites |
 //! | RFC 2782 | yes | |
 //! | RFC 3921 | partly | session establishment, for old clients |
 //! | RFC 4422 | yes | EXTERNAL, its Appendix A |
@@ -80,6 +83,9 @@
 //! | RFC 7677 | yes | SCRAM-SHA-256 |
 //! | RFC 8265 | yes | localparts, resourceparts, passwords |
 //! | RFC 8305 | partly | addresses take turns, with a head start each; both families are awaited |
+//! | RFC 8555 | partly | accounts, orders, proofs by HTTP and DNS; no external accounts, no change of keys, no revocation |
+//! | RFC 8737 | yes | |
+//! | RFC 8945 | partly | HMAC-SHA-256, for RFC 2136 |
 //! | RFC 9110 | partly | what uploaded files need: ranges, conditions |
 //! | RFC 9266 | yes | tls-exporter, with TLS 1.3 |
 //! | RFC 9580 | partly | v4 keys as Kontalk makes them |
@@ -150,15 +156,17 @@
 //!
 //! Referred to, in the code, for a form or a rule of theirs: RFC 2104 (HMAC), RFC 3986 (URLs), RFC 6266 (names of downloads),
 //! RFC 6415 (host-meta), RFC 9112 (HTTP/1.1), RFC 3279, RFC 4055, RFC 5280, RFC 5480 and RFC 8410 (certificates and keys in
-//! DER), RFC 4343, RFC 5452 and RFC 7766 (names in DNS), RFC 4985 (names of services in certificates), RFC 4880 (OpenPGP
-//! before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 5646 (language tags), RFC 6598,
+//! DER), RFC 1918 and RFC 4193 (private addresses), RFC 4343, RFC 5452 and RFC 7766 (names in DNS),
+//! RFC 4985 (names of services in certificates), RFC 4880 (OpenPGP
+//! before its present form), RFC 5246, RFC 7301 and RFC 8446 (TLS), RFC 2986, RFC 7515,
+//! RFC 7518 and RFC 7638 (what ACME signs), RFC 5646 (language tags), RFC 6598,
 //! RFC 6901 and RFC 7617 (providers of text messages), RFC 5890 (domains in ASCII), RFC 8032 (Ed25519), RFC 9380, RFC 9496 and
 //! RFC 9497 (keys on ristretto255), XEP-0016 (privacy lists, in files), XEP-0122 (a form's open list), XEP-0027 (signed
-//! announcements), XEP-0300 (names of hash functions), RFC 8555
-//! and RFC 8737 (challenges of certificates' authorities).
+//! announcements), XEP-0283 (accounts that have moved), XEP-0300 (names of hash functions).
 #![cfg_attr(test, allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing))]
 
 pub mod account;
+pub mod acme;
 pub mod admin;
 pub mod age;
 pub mod archive;
@@ -171,6 +179,7 @@ pub mod config;
 pub mod dispatch;
 pub mod doctor;
 pub mod federation;
+pub mod fetch;
 pub mod jid;
 pub mod limits;
 pub mod net;

@@ -1,6 +1,6 @@
 //! What strangers and operators may send, a million times wrong: framer, streams in every negotiation state, ring and certificate
 //! parser, telephone numbers, registration forms, roster and block lists, configuration, uploads, other nodes' cards and addresses,
-//! text messages, modems, reports of delivery.
+//! their proposals, ballots and epochs, text messages, modems, reports of delivery.
 //!
 //! Inputs are the files of `tests/corpus/`, then these spoilt by a seed, some are noise. No panic, no hang (a watchdog names seed
 //! and input), no memory beyond the limits. A fault's input belongs into the corpus; every run begins with that.
@@ -21,6 +21,8 @@ mod hostile_stream;
 mod hostile_trust;
 #[path = "support/hostile_upload.rs"]
 mod hostile_upload;
+#[path = "support/hostile_vote.rs"]
+mod hostile_vote;
 #[path = "support/hostile_words.rs"]
 mod hostile_words;
 #[path = "support/keys.rs"]
@@ -65,6 +67,10 @@ const TARGETS: &[(&str, u64, u64, Target)] = &[
     ("card", 20, 50, hostile_trust::card),
     ("reach", 20, 50, hostile_trust::reach),
     ("introduction", 5, 20, hostile_trust::introduction),
+    ("object", 30, 50, hostile_vote::object),
+    ("gossip", 10, 20, hostile_vote::gossip),
+    ("invite", 10, 50, hostile_vote::invite),
+    ("journal", 10, 20, hostile_vote::journal),
     ("pdu", 100, 50, hostile_modem::pdu),
     ("modem", 3, 50, hostile_modem::modem),
     ("receipt", 10, 50, hostile_words::receipt),
@@ -321,7 +327,9 @@ fn write_keys() {
             fs::write(corpus_folder(folder).join(file), bytes).expect("the corpus can be written");
         }
     }
-    for (folder, file, text) in hostile_trust::samples(&server) {
+    let (card, signed, vote) = hostile_trust::signed_card(&server);
+    let of_votes = hostile_vote::samples(&server, &card, signed, &vote);
+    for (folder, file, text) in hostile_trust::samples(&server).into_iter().chain(of_votes) {
         fs::create_dir_all(corpus_folder(folder)).expect("the corpus can be written");
         fs::write(corpus_folder(folder).join(file), text).expect("the corpus can be written");
     }

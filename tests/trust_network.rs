@@ -21,12 +21,14 @@ mod router;
 mod support;
 
 use std::net::SocketAddr;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use authority::{Authority, Flaw, Issued};
 use home::Home;
 use kontalk_node::net::spki_sha256;
-use kontalk_node::trust::{reach_nonza, read_node_feature, read_reach};
+use kontalk_node::pgp::{ServerKey, UserRing};
+use kontalk_node::stanza::Timestamp;
+use kontalk_node::trust::{introduction_nonza, reach_nonza, read_known_card, read_node_feature, read_reach};
 use kontalk_node::xml::{Element, ns};
 use network::{Place, goes_to, within};
 use peer::Peer;
@@ -34,6 +36,7 @@ use person::Person;
 use router::Router;
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
+use sequoia_openpgp::types::HashAlgorithm;
 use support::body;
 use support::client::{Client, Connect};
 
@@ -107,6 +110,46 @@ fn a_user_of_a_trusted_node_comes_in_and_is_out_within_five_seconds_of_its_end()
 }
 
 #[test]
+fn b_what_is_wrong_with_a_card_or_a_signature_lets_nobody_in() {
+    let b = Place::new(B, "", "");
+    let home = Home::new(A, 1);
+    let add = |domain: &str, home: &Home| {
+        let add = ["trust", "add", domain, "--card", "-", "--fingerprint", &home.fingerprint()].map(str::to_owned);
+        let add: Vec<&str> = add.iter().map(String::as_str).collect();
+        let done = b.node.cli_with_input(&add, &home.introduction(1));
+        assert_eq!(done.status.code(), Some(1), "{domain}");
+        String::from_utf8(done.stderr).unwrap()
+    };
+    // The card of another domain, and a key that names another one.
+    assert!(add(C, &home).contains("the card is of a.net.test"));
+    let mut other = Home::new(A, 1);
+    let made = Timestamp::from_system(SystemTime::now() - Duration::from_secs(7200));
+    other.key = ServerKey::generate(C, made).unwrap();
+    let complaint = add(A, &other);
+    assert!(complaint.contains("does not sign its user id"), "{complaint}");
+
+    b.add(A, &home.introduction(1), &home.fingerprint());
+    let anna = home.user(0, "+393351240002", Connect::to(&b.node));
+    let now = Timestamp::from_system(SystemTime::now());
+    let ring = UserRing::parse(&anna.ring).unwrap();
+    let address = home.address(&anna.number);
+    let taken_back = home.key.revoke_certification(&ring, &address, now).unwrap().to_bytes();
+    let own = anna.key.public_ring();
+    let created = SystemTime::now() - Duration::from_secs(3600);
+    let recipe = keys::Recipe { hash: HashAlgorithm::SHA1, ..keys::Recipe::new(&format!("Anna <{address}>"), created) };
+    let weak = keys::ClientKey::cook(1, recipe);
+    let weak =
+        Person { ring: weak.public_ring(), key: weak, number: anna.number.clone(), how: anna.how.clone(), ..anna };
+    assert_eq!(login(&weak).err().as_deref(), Some("not-authorized"));
+    b.node.log_says("may not visit: check 2");
+    for (ring, admitted) in [(own, false), (anna.ring.clone(), true), (taken_back, false)] {
+        let bridge = anna.key.bridge_certificate(&ring);
+        assert_eq!(anna.with(bridge).external("").is_ok(), admitted);
+    }
+    b.node.log_says("may not visit: check 7");
+}
+
+#[test]
 fn d_a_good_certificate_does_not_stand_in_for_the_key_of_a_carded_domain() {
     let authority = Authority::new();
     let files = vec![("ca.pem".to_owned(), authority.pem.clone())];
@@ -148,6 +191,39 @@ fn d_a_good_certificate_does_not_stand_in_for_the_key_of_a_carded_domain() {
     node.send(&format!("<bidi xmlns='{}'/>", ns::BIDI));
     node.authenticate(B);
     assert_eq!(b.knows_reach(A), Some(4));
+}
+
+#[test]
+fn a_recovered_node_shows_its_new_card_itself_and_a_thief_cannot() {
+    let authority = Authority::new();
+    let b = Place::new(B, "", "");
+    let [first, second, third] = [(); 3].map(|()| authority.issue(A, Flaw::SelfSigned));
+    let mut home = Home::new(A, 1);
+    (home.tls, home.address) = (key_of(&first), NOWHERE);
+    let old_card = home.card().id();
+    b.add(A, &home.introduction(7), &home.fingerprint());
+
+    // Another card that the recovery key has not signed.
+    let mut thief = Home::new(A, 2);
+    (thief.tls, thief.address) = (key_of(&third), NOWHERE);
+    let (mut peer, features) = Peer::knock(direct(&b), &third, A, B);
+    assert_eq!(read_known_card(&features), Some(old_card));
+    peer.send(&introduction_nonza(&thief.introduction(8)).to_text(ns::SERVER));
+    assert_eq!(read_reach(&peer.next().expect("an answer")).expect("its reach").1, Some(false));
+    peer.send(&format!("<bidi xmlns='{}'/><auth xmlns='{}' mechanism='EXTERNAL'>=</auth>", ns::BIDI, ns::SASL));
+    let refused = peer.next().expect("an error");
+    assert!(refused.child("policy-violation", ns::STREAM_ERRORS).is_some(), "{refused:?}");
+
+    let mut home = home.recovered();
+    home.tls = key_of(&second);
+    let (mut peer, _) = Peer::knock(direct(&b), &second, A, B);
+    peer.send(&introduction_nonza(&home.introduction(1)).to_text(ns::SERVER));
+    assert_eq!(read_reach(&peer.next().expect("an answer")).expect("its reach").1, Some(true));
+    peer.send(&format!("<bidi xmlns='{}'/>", ns::BIDI));
+    peer.authenticate(B);
+    let shown = b.trust(&["show", A]);
+    assert!(shown.contains("TRUSTED") && shown.contains(&home.card().id().to_string()), "{shown}");
+    assert_eq!(b.knows_reach(A), Some(1));
 }
 
 #[test]

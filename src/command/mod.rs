@@ -4,7 +4,9 @@ mod account;
 mod backup;
 mod doctor;
 mod key;
+mod log_level;
 mod modem;
+mod node;
 mod portable;
 mod progress;
 mod secret;
@@ -55,6 +57,7 @@ enum Subcommand {
     Setup(setup::Setup),
     Doctor(doctor::Doctor),
     Status(status::Status),
+    LogLevel(log_level::LogLevel),
     Account(account::Account),
     Key(key::Key),
     Backup(backup::Backup),
@@ -63,6 +66,7 @@ enum Subcommand {
     Export(portable::Export),
     Import(portable::Import),
     Trust(trust::Trust),
+    Node(node::Node),
     Modem(modem::Modem),
     Sms(sms::Sms),
     Version(Version),
@@ -101,6 +105,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Setup(setup)) => setup::run(&setup),
         Some(Subcommand::Doctor(doctor)) => doctor::run(&doctor),
         Some(Subcommand::Status(status)) => status::run(&status),
+        Some(Subcommand::LogLevel(level)) => log_level::run(&level),
         Some(Subcommand::Account(account)) => account::run(account),
         Some(Subcommand::Key(key)) => key::run(&key),
         Some(Subcommand::Backup(backup)) => backup::back_up(&backup),
@@ -109,6 +114,7 @@ pub fn run(arguments: &[String]) -> ExitCode {
         Some(Subcommand::Export(export)) => portable::export(&export),
         Some(Subcommand::Import(import)) => portable::import(&import),
         Some(Subcommand::Trust(trust)) => trust::run(trust),
+        Some(Subcommand::Node(node)) => node::run(node),
         Some(Subcommand::Modem(modem)) => modem::run(modem),
         Some(Subcommand::Sms(sms)) => sms::run(sms),
         Some(Subcommand::Version(_)) => version(),

@@ -1,18 +1,16 @@
 //! `serve`, `check-config`, `sample-config`.
 
-use std::io::IsTerminal;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use argh::FromArgs;
 use kontalk_node::config::{self, Config, TERMINAL};
-use kontalk_node::node;
-use log::LevelFilter;
-use simple_logger::SimpleLogger;
+use kontalk_node::node::{self, journal};
 
 use super::{REFUSED, complain, out, read_config};
 
-/// Run the node (the default command). SIGTERM and Ctrl-C end it in order, SIGHUP reads the TLS certificate again.
+/// Run the node (the default command). SIGTERM and Ctrl-C end it in order, SIGHUP reads the TLS certificate and
+/// the configuration again and says what of it needs a restart.
 #[derive(FromArgs)]
 #[argh(
     subcommand,
@@ -53,7 +51,9 @@ pub(super) fn run(arguments: &Serve) -> ExitCode {
             Err(code) => return code,
         },
     };
-    start_log(config.log.level);
+    if let Err(error) = journal::start(config.log.level) {
+        complain(&format!("nothing will be logged: {error}"));
+    }
     for warning in &config.warnings {
         log::warn!("{warning}");
     }
@@ -62,7 +62,7 @@ pub(super) fn run(arguments: &Serve) -> ExitCode {
             "codes are printed here instead of being sent: nobody else can register (remedy: choose another sms.via or sms.routes)"
         );
     }
-    match node::run(&config, &mut std::io::stdout()) {
+    match node::run(&config, arguments.config.as_deref(), &mut std::io::stdout()) {
         Ok(()) => {
             log::info!("stopped");
             ExitCode::SUCCESS
@@ -84,15 +84,5 @@ pub(super) fn check(arguments: &CheckConfig) -> ExitCode {
             ExitCode::SUCCESS
         }
         Err(code) => code,
-    }
-}
-
-/// One event a line on standard error. The journal has clocks of its own, and so stamps are for others.
-fn start_log(level: LevelFilter) {
-    let journal = std::env::var_os("JOURNAL_STREAM").is_some() && !std::io::stderr().is_terminal();
-    let logger = SimpleLogger::new().with_level(LevelFilter::Warn).with_module_level("kontalk_node", level);
-    let logger = if journal { logger.without_timestamps() } else { logger.with_utc_timestamps() };
-    if let Err(error) = logger.init() {
-        complain(&format!("nothing will be logged: {error}"));
     }
 }

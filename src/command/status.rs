@@ -45,7 +45,7 @@ pub(super) fn run(arguments: &Status) -> ExitCode {
         out(&in_words(&status));
     }
     let modem = status.modem.as_ref().and_then(|modem| modem.trouble());
-    if status.store_broken || status.damaged_records > 0 || modem.is_some() {
+    if status.store_broken || status.damaged_records > 0 || modem.is_some() || !status.alarms.is_empty() {
         ExitCode::from(REFUSED)
     } else {
         ExitCode::SUCCESS
@@ -65,13 +65,16 @@ fn in_words(status: &control::Status) -> String {
         "The store has failed: nothing is kept any more (remedy: see the log, then restart the node)."
     } else if status.damaged_records > 0 {
         "Some records could not be read and were set aside (remedy: see the log; restore a backup if users miss something)."
+    } else if !status.alarms.is_empty() {
+        "Something needs you."
     } else {
         "All is well."
     };
+    let alarms: String = status.alarms.iter().map(|alarm| format!("\n  - {alarm}")).collect();
     let modem =
         status.modem.as_ref().map(|modem| format!("\nmodem             {}", modem.in_short())).unwrap_or_default();
     format!(
-        "{verdict}\n\
+        "{verdict}{alarms}\n\
          domain            {}\n\
          server key        {}\n\
          version           {}\n\

@@ -15,7 +15,9 @@ use super::modem::modem;
 use super::problem::Problem;
 use super::providers::{providers, reports};
 use super::sms::sms;
-use super::{BannedS2s, C2s, Components, Config, KontalkPush, Limits, Registration, Throttle, TlsFiles, Trust, web};
+use super::{
+    BannedS2s, C2s, Components, Config, KontalkPush, Limits, Registration, Throttle, TlsFiles, Trust, acme, web,
+};
 
 /// See [`super::parse`].
 pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<Problem>> {
@@ -52,6 +54,8 @@ pub(super) fn check(file: &str, base: &Path, text: &str) -> Result<Config, Vec<P
     limits(document, &mut config.limits);
     components(document, base, &config.domain, &mut config.components);
     config.push = push(document);
+    acme::acme(document, base, &mut config);
+    config.metrics = acme::metrics(document);
     finish(document, config)
 }
 
@@ -543,6 +547,7 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "web.listen", example: "[\"[::]:5280\"]" },
     Key { path: "web.url", example: "\"https://files.example.org\"" },
     Key { path: "web.reverse_proxy", example: "false" },
+    Key { path: "web.user_keys", example: "true" },
     Key { path: "upload.enabled", example: "true" },
     Key { path: "upload.file_mib_max", example: "20" },
     Key { path: "upload.quota_mib", example: "100" },
@@ -557,6 +562,26 @@ pub(super) const KEYS: &[Key] = &[
     Key { path: "components.secret_files", example: "{ \"chat.example.org\" = \"/etc/kontalk-node/chat.secret\" }" },
     Key { path: "push.gcm_gateway", example: "\"push.example.org\"" },
     Key { path: "push.gcm_sender_id", example: "\"123456789012\"" },
+    Key { path: "acme.accept_terms", example: "true" },
+    Key { path: "acme.directory", example: "\"https://acme-v02.api.letsencrypt.org/directory\"" },
+    Key { path: "acme.contact", example: "[\"mailto:admin@example.org\"]" },
+    Key { path: "acme.names", example: "[\"chat.example.org\"]" },
+    Key { path: "acme.challenge", example: "\"http-01\"" },
+    Key { path: "acme.listen", example: "[\"[::]:80\"]" },
+    Key { path: "acme.dns_hook", example: "[\"/usr/local/bin/set-txt-record\"]" },
+    Key { path: "acme.dns_wait_secs", example: "30" },
+    Key { path: "acme.ca_file", example: "\"/etc/kontalk-node/acme-ca.pem\"" },
+    Key { path: "dns_update.server", example: "\"192.0.2.53:53\"" },
+    Key { path: "dns_update.zone", example: "\"example.org\"" },
+    Key { path: "dns_update.key_name", example: "\"kontalk-node\"" },
+    Key { path: "dns_update.key_file", example: "\"/etc/kontalk-node/dns-update.key\"" },
+    Key { path: "dynamic_dns.names", example: "[\"node.example.org\"]" },
+    Key { path: "dynamic_dns.url", example: "\"https://dyndns.example/update?hostname={name}&myip={address}\"" },
+    Key { path: "dynamic_dns.user", example: "\"node.example.org\"" },
+    Key { path: "dynamic_dns.secret_file", example: "\"/etc/kontalk-node/dyndns.secret\"" },
+    Key { path: "dynamic_dns.address_urls", example: "[\"https://address.example/\"]" },
+    Key { path: "dynamic_dns.ca_file", example: "\"/etc/kontalk-node/dyndns-ca.pem\"" },
+    Key { path: "metrics.listen", example: "[\"127.0.0.1:9464\"]" },
 ];
 
 /// Who installs the sample must put his own domain in.

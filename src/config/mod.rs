@@ -6,6 +6,7 @@
 //!
 //! Without a file there is [`Config::trial`]: a complete node for one machine. Limits: a file of 1 MiB.
 
+mod acme;
 mod check;
 mod document;
 mod modem;
@@ -31,6 +32,7 @@ use crate::phone::{AppHash, Area, ChallengeKind, PhoneNumber};
 use crate::sms::http;
 use crate::trust::Endpoint;
 
+pub use acme::{Acme, DnsUpdate, DynamicDns};
 pub use modem::Modem;
 pub use problem::{Problem, report};
 pub use web::{Upload, Web};
@@ -99,6 +101,14 @@ pub struct Config {
     pub components: Components,
     /// `[push]`; `None`: no push registration in Kontalk's own way.
     pub push: Option<KontalkPush>,
+    /// `[acme]`; `None`: no authority is asked for a certificate.
+    pub acme: Option<Acme>,
+    /// `[dns_update]`; `None`: no name server takes updates of ours.
+    pub dns_update: Option<DnsUpdate>,
+    /// `[dynamic_dns]`; `None`: the node's address does not change, or others see to it.
+    pub dynamic_dns: Option<DynamicDns>,
+    /// `metrics.listen`: where figures can be read, on this machine alone; empty: nowhere.
+    pub metrics: Vec<SocketAddr>,
     /// What is allowed but doubtful; to be logged as warnings.
     pub warnings: Vec<Problem>,
 }
@@ -190,6 +200,10 @@ impl Config {
                 secret_files: Vec::new(),
             },
             push: None,
+            acme: None,
+            dns_update: None,
+            dynamic_dns: None,
+            metrics: Vec::new(),
             warnings: Vec::new(),
         }
     }

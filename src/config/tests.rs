@@ -334,15 +334,17 @@ fn the_sample_shows_the_defaults() {
             "ca_file",
             "hosts",
             "dns",
+            "names",
         ];
         let of_modem = ["pin_file", "service_centre", "country", "power_cycle_command"];
         !examples.iter().chain(&of_modem).any(|key| line.starts_with(key))
     };
-    // Providers are all examples.
+    // Providers, and whom the node tells its address and its figures, are all examples.
     let mut in_provider = false;
     let is_ours = |line: &&str| {
         if line.starts_with('[') {
-            in_provider = line.starts_with("[sms.http.");
+            let examples = ["[sms.http.", "[dns_update]", "[dynamic_dns]", "[metrics]"];
+            in_provider = examples.iter().any(|section| line.starts_with(section));
         }
         !in_provider
     };
@@ -355,7 +357,7 @@ fn examples_are_values_that_will_do() {
     // Files that are there, and keys that need each other.
     let alone = |key: &&super::document::Key| {
         !["domain", "components.secret_files"].contains(&key.path)
-            && !["tls.", "push."].iter().any(|section| key.path.starts_with(section))
+            && !["tls.", "push.", "dns_update.", "dynamic_dns."].iter().any(|section| key.path.starts_with(section))
             && !key.path.ends_with("_file")
             && !key.path.contains('*')
     };
@@ -457,5 +459,40 @@ fn kontalk_push_needs_a_gateway_and_a_sender() {
     for (lines, missing) in [(gateway, "push.gcm_sender_id"), (sender, "push.gcm_gateway")] {
         let problems = parsed(&format!("domain = \"a.example\"\n[push]\n{lines}")).unwrap_err();
         assert_eq!(problems.iter().map(|problem| problem.key.as_str()).collect::<Vec<_>>(), [missing]);
+    }
+}
+
+#[test]
+fn a_certificate_is_ordered_only_with_the_terms_accepted_and_for_names_that_are_names() {
+    let acme = |lines: &str| parsed(&format!("domain = \"bücher.example\"\n{lines}\n"));
+    assert_eq!(acme("").unwrap().acme, None);
+    assert_eq!(acme("acme.accept_terms = false\nacme.names = [\"x.example\"]").unwrap().acme, None);
+    assert_eq!(warned("domain = \"a.example\"\nacme.names = [\"x.example\"]").len(), 1);
+    let found = acme(
+        "contact = [\"a@b.example\", \"xmpp:c@d.example\"]\n[acme]\naccept_terms = true\nnames = [\"Chat.Example\"]\n[web]\nurl = \"https://up.example:444/x\"",
+    );
+    let found = found.unwrap().acme.unwrap();
+    assert_eq!(found.names, ["xn--bcher-kva.example", "up.example", "chat.example"]);
+    assert_eq!(found.contact, ["mailto:a@b.example"]);
+    assert_eq!(found.listen, ["[::]:80".parse().unwrap()]);
+    for (lines, text) in [
+        ("names = [\"*.a.example\"]", "no host name"),
+        ("names = [\"192.0.2.1\"]", "no host name"),
+        ("challenge = \"http\"", "no way to prove a name"),
+        ("challenge = \"dns-01\"", "how records are set"),
+        ("directory = \"http://ca.example/\"", "no URL"),
+        ("contact = [\"x\"]", "no mail address"),
+    ] {
+        let problems = said(&format!("domain = \"a.example\"\n[acme]\naccept_terms = true\n{lines}\n"));
+        assert!(problems.len() == 1 && problems[0].contains(text), "{lines}: {problems:?}");
+    }
+    for (lines, text) in [
+        ("[metrics]\nlisten = [\"[::]:9464\"]", "anybody could read"),
+        ("[dns_update]\nserver = \"192.0.2.1:53\"", "is missing"),
+        ("[dynamic_dns]\nurl = \"https://d.example/\"", "where the address goes"),
+        ("[dynamic_dns]\nnames = [\"n.example\"]", "how records are changed"),
+    ] {
+        let problems = said(&format!("domain = \"a.example\"\n{lines}\n"));
+        assert!(!problems.is_empty() && problems[0].contains(text), "{lines}: {problems:?}");
     }
 }

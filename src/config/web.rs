@@ -18,12 +18,15 @@ pub struct Web {
     pub url: Option<String>,
     /// `web.reverse_proxy`: in the clear, on loopback, for a proxy that brings TLS.
     pub reverse_proxy: bool,
+    /// `web.user_keys`: are users' public keys given to OpenPGP tools?
+    pub user_keys: bool,
 }
 
 impl Web {
     /// On all addresses of the machine.
     pub(super) fn new() -> Web {
-        Web { enabled: true, listen: vec![at(Ipv6Addr::UNSPECIFIED.into())], url: None, reverse_proxy: false }
+        let listen = vec![at(Ipv6Addr::UNSPECIFIED.into())];
+        Web { enabled: true, listen, url: None, reverse_proxy: false, user_keys: true }
     }
 
     /// On this machine's own.
@@ -63,6 +66,9 @@ impl Upload {
 pub(super) fn web(document: &mut Document<'_>, web: &mut Web) {
     if let Some(found) = document.flag("web.enabled") {
         web.enabled = found.value;
+    }
+    if let Some(found) = document.flag("web.user_keys") {
+        web.user_keys = found.value;
     }
     if let Some(found) = document.flag("web.reverse_proxy") {
         web.reverse_proxy = found.value;

@@ -108,6 +108,11 @@ impl Dispatcher {
         &self.plan
     }
 
+    /// The operator decided anew how many codes may go out in a day, in all and to numbers that begin alike.
+    pub fn set_budgets(&mut self, day_max: u32, block_day_max: u32) {
+        (self.plan.day_max, self.plan.block_day_max) = (day_max, block_day_max);
+    }
+
     /// The node's own country became known, as when the modem has read its SIM. What the operator said before goes first.
     pub fn learn_home(&mut self, country: u16) {
         self.plan.home.get_or_insert(country);

@@ -229,6 +229,14 @@ pub const WEB_STALL_TIMEOUT: Duration = Duration::from_secs(30);
 pub const WEB_BODY_GRACE: Duration = Duration::from_secs(60);
 /// and longer if it moves with so many bytes a second on average.
 pub const WEB_BODY_RATE_MIN: u64 = 1024;
+/// Questions for users' keys over the web that one network may ask at once, and how often one more: 144 a day.
+pub const KEY_QUESTIONS_PER_NETWORK: u32 = 50;
+/// See [`KEY_QUESTIONS_PER_NETWORK`].
+pub const KEY_QUESTIONS_PER_NETWORK_REFILL: Duration = Duration::from_secs(600);
+/// The same of all networks together: 1,440 a day, by which ten million numbers take 19 years.
+pub const KEY_QUESTIONS_ALL: u32 = 500;
+/// See [`KEY_QUESTIONS_ALL`].
+pub const KEY_QUESTIONS_ALL_REFILL: Duration = Duration::from_secs(60);
 /// Bytes of a file that are in memory at once, for each of [`WEB_CONNECTIONS_MAX`].
 pub const WEB_CHUNK_BYTES: usize = 64 * 1024;
 
@@ -348,6 +356,35 @@ pub fn network_of(address: IpAddr) -> IpAddr {
         },
     }
 }
+
+// ACME, src/acme.
+
+/// Host names of one certificate.
+pub const ACME_NAMES_MAX: usize = 16;
+/// Bytes of an ACME server's answer; a chain with its issuers is the longest.
+pub const ACME_ANSWER_BYTES_MAX: usize = 128 * 1024;
+/// Requests of one order.
+pub const ACME_REQUESTS_MAX: u32 = 200;
+/// Times that one order is asked whether it is ready.
+pub const ACME_POLLS_MAX: u32 = 40;
+/// The longest pause before one of them, whatever the server says.
+pub const ACME_WAIT_MAX: Duration = Duration::from_secs(120);
+/// After the first failure; doubled up to
+pub const ACME_RETRY_FIRST: Duration = Duration::from_secs(15 * 60);
+/// the longest.
+pub const ACME_RETRY_LONGEST: Duration = Duration::from_secs(86_400);
+/// For a request over HTTP of our own, to authorities and to those who tell the node its address, with all of its answer.
+pub const FETCH_TIMEOUT: Duration = Duration::from_secs(30);
+/// Bytes of such an answer's head.
+pub const FETCH_HEAD_BYTES_MAX: usize = 16 * 1024;
+/// How long the administrators are not told of the same trouble again.
+pub const ALARM_QUIET: Duration = Duration::from_secs(86_400);
+/// With less than this left on the disk somebody must make room.
+pub const DISK_FREE_BYTES_MIN: u64 = 200 * 1024 * 1024;
+/// How long a modem may be without use before somebody must look at it.
+pub const MODEM_DEAD_AFTER: Duration = Duration::from_secs(3600);
+/// Until all name servers have a record, where nothing is said.
+pub const DNS_PROOF_WAIT: Duration = Duration::from_secs(30);
 
 #[cfg(test)]
 mod tests {

@@ -19,6 +19,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use zeroize::Zeroizing;
 
 use super::authorities::{Authorities, ChainFault};
+use super::challenge::{self, AlpnProofs};
 use super::tls::{ServerTls, TlsError};
 
 /// Where the certificate comes from.
@@ -36,6 +37,12 @@ pub enum CertificateSource {
         /// The node's data directory; it exists.
         dir: PathBuf,
     },
+    /// From an authority, by ACME: kept where a self-made one is, which stands in for it until it has come. The key is never
+    /// changed, for other nodes have pinned it.
+    Ordered {
+        /// The node's data directory; it exists.
+        dir: PathBuf,
+    },
 }
 
 /// The certificate in use. Shared between the tasks that serve and the one that reloads; all calls but
@@ -45,6 +52,7 @@ pub struct OwnCertificate {
     source: CertificateSource,
     domain: String,
     held: Mutex<Held>,
+    proofs: AlpnProofs,
 }
 
 impl OwnCertificate {
@@ -56,16 +64,18 @@ impl OwnCertificate {
     pub fn open(source: CertificateSource, domain: &str, now: SystemTime) -> Result<OwnCertificate, CertificateFault> {
         let (certificate, key) = source.paths();
         let stamp = Stamp::of(&certificate, &key);
+        let proofs = AlpnProofs::default();
         let loaded = match &source {
-            CertificateSource::Files { .. } => Loaded::read(&certificate, &key)?,
-            CertificateSource::SelfMade { dir } => read_or_make(dir, domain, now)?,
+            CertificateSource::Files { .. } => Loaded::read(&certificate, &key, &proofs)?,
+            CertificateSource::SelfMade { dir } => read_or_make(dir, domain, now, &proofs)?,
+            CertificateSource::Ordered { dir } => read_or_stand_in(dir, domain, now, &proofs)?,
         };
         if let Err(fault) = loaded.facts.check(&certificate, domain, now) {
             log::warn!("{fault}");
         }
         // What was just made has another stamp, and that costs one reading of it.
         let held = Held { tls: loaded.tls, facts: loaded.facts, stamp };
-        Ok(OwnCertificate { source, domain: domain.to_owned(), held: Mutex::new(held) })
+        Ok(OwnCertificate { source, domain: domain.to_owned(), held: Mutex::new(held), proofs })
     }
 
     /// For the next handshake. Streams that are up keep what they began with.
@@ -102,7 +112,7 @@ impl OwnCertificate {
         // Looked at before reading: what is written meanwhile counts as changed the next time.
         let stamp = Stamp::of(&certificate, &key);
         self.lock().stamp = stamp;
-        let loaded = Loaded::read(&certificate, &key)?;
+        let loaded = Loaded::read(&certificate, &key, &self.proofs)?;
         match loaded.facts.check(&certificate, &self.domain, now) {
             // More likely our clock is wrong than the authority's.
             Ok(()) | Err(CertificateFault::NotYetValid { .. }) => {}
@@ -115,6 +125,40 @@ impl OwnCertificate {
         held.tls = loaded.tls;
         held.facts = loaded.facts;
         Ok(())
+    }
+
+    /// A request for a certificate for these host names (in ASCII) with the key that is in use, in DER. RFC 2986, RFC 8555 §7.4.
+    pub fn request(&self, names: &[String]) -> Result<Vec<u8>, CertificateFault> {
+        let (_, key) = self.source.paths();
+        let pem = read_file(&key)?;
+        let pem = std::str::from_utf8(&pem).map_err(|_| CertificateFault::NoKey { path: key.clone() })?;
+        challenge::request(pem, names).map_err(CertificateFault::NotMade)
+    }
+
+    /// Takes a chain (PEM) that an authority has issued on our request: checked, written durably, and in use from the next
+    /// handshake on. On a fault the old one stays.
+    pub fn install(&self, chain: &[u8], now: SystemTime) -> Result<(), CertificateFault> {
+        let CertificateSource::Ordered { dir } = &self.source else {
+            return Err(CertificateFault::NoCertificate { path: self.source.paths().0 });
+        };
+        let (certificate, key) = self.source.paths();
+        let loaded = Loaded::of(chain, &read_file(&key)?, &certificate, &key, &self.proofs)?;
+        match loaded.facts.check(&certificate, &self.domain, now) {
+            Ok(()) | Err(CertificateFault::NotYetValid { .. }) => {}
+            Err(fault) => return Err(fault),
+        }
+        write_file(dir, SELF_MADE_CERTIFICATE, chain)?;
+        self.reload(now)
+    }
+
+    /// From now on an authority that asks for its proof for `name` gets one with this SHA-256 of the key authorization. RFC 8737.
+    pub fn show_proof(&self, name: &str, digest: &[u8; 32]) -> Result<(), CertificateFault> {
+        self.proofs.show(name, digest)
+    }
+
+    /// No authority looks for a proof any more.
+    pub fn end_proofs(&self) {
+        self.proofs.clear();
     }
 
     fn lock(&self) -> MutexGuard<'_, Held> {
@@ -131,7 +175,7 @@ pub fn examine(
     now: SystemTime,
 ) -> Result<(CertificateFacts, Result<(), ChainFault>), CertificateFault> {
     let (certificate, key) = source.paths();
-    let loaded = Loaded::read(&certificate, &key)?;
+    let loaded = Loaded::read(&certificate, &key, &AlpnProofs::default())?;
     if let Err(fault @ CertificateFault::NameNotCovered { .. }) = loaded.facts.check(&certificate, domain, now) {
         return Err(fault);
     }
@@ -202,7 +246,7 @@ impl CertificateFacts {
 
     /// RFC 6120 §13.7.2.1: the domain itself, or a wildcard for it. Names of the kinds SRV-ID and XmppAddr do not count: the
     /// clients we know do not look at them.
-    fn covers(&self, domain: &str) -> bool {
+    pub fn covers(&self, domain: &str) -> bool {
         let Ok(ascii) = idna::domain_to_ascii(domain) else {
             return false;
         };
@@ -293,7 +337,9 @@ impl CertificateSource {
     pub fn paths(&self) -> (PathBuf, PathBuf) {
         match self {
             CertificateSource::Files { certificate, key } => (certificate.clone(), key.clone()),
-            CertificateSource::SelfMade { dir } => (dir.join(SELF_MADE_CERTIFICATE), dir.join(SELF_MADE_KEY)),
+            CertificateSource::SelfMade { dir } | CertificateSource::Ordered { dir } => {
+                (dir.join(SELF_MADE_CERTIFICATE), dir.join(SELF_MADE_KEY))
+            }
         }
     }
 }
@@ -311,17 +357,27 @@ struct Loaded {
 }
 
 impl Loaded {
-    fn read(certificate: &Path, key: &Path) -> Result<Loaded, CertificateFault> {
-        let chain = CertificateDer::pem_slice_iter(&read_file(certificate)?)
+    fn read(certificate: &Path, key: &Path, proofs: &AlpnProofs) -> Result<Loaded, CertificateFault> {
+        Loaded::of(&read_file(certificate)?, &read_file(key)?, certificate, key, proofs)
+    }
+
+    fn of(
+        chain: &[u8],
+        private: &[u8],
+        certificate: &Path,
+        key: &Path,
+        proofs: &AlpnProofs,
+    ) -> Result<Loaded, CertificateFault> {
+        let chain = CertificateDer::pem_slice_iter(chain)
             .collect::<Result<Vec<_>, _>>()
             .map_err(|_| CertificateFault::NoCertificate { path: certificate.to_owned() })?;
         let Some(own) = chain.first().cloned() else {
             return Err(CertificateFault::NoCertificate { path: certificate.to_owned() });
         };
-        let private = PrivateKeyDer::from_pem_slice(&read_file(key)?)
-            .map_err(|_| CertificateFault::NoKey { path: key.to_owned() })?;
+        let private =
+            PrivateKeyDer::from_pem_slice(private).map_err(|_| CertificateFault::NoKey { path: key.to_owned() })?;
         let facts = CertificateFacts::of(own, certificate)?;
-        let tls = ServerTls::new(chain, private).map_err(|error| match error {
+        let tls = ServerTls::with_proofs(chain, private, proofs.clone()).map_err(|error| match error {
             TlsError::KeyMismatch => {
                 CertificateFault::KeyMismatch { certificate: certificate.to_owned(), key: key.to_owned() }
             }
@@ -347,10 +403,10 @@ impl Stamp {
     }
 }
 
-fn read_or_make(dir: &Path, domain: &str, now: SystemTime) -> Result<Loaded, CertificateFault> {
+fn read_or_make(dir: &Path, domain: &str, now: SystemTime, proofs: &AlpnProofs) -> Result<Loaded, CertificateFault> {
     let (certificate, key) = (dir.join(SELF_MADE_CERTIFICATE), dir.join(SELF_MADE_KEY));
     if certificate.exists() && key.exists() {
-        let loaded = Loaded::read(&certificate, &key)?;
+        let loaded = Loaded::read(&certificate, &key, proofs)?;
         match loaded.facts.check(&certificate, domain, now) {
             // The domain was changed, or it is very old: nobody can want this one any more.
             Err(fault @ (CertificateFault::Expired { .. } | CertificateFault::NameNotCovered { .. })) => {
@@ -361,12 +417,50 @@ fn read_or_make(dir: &Path, domain: &str, now: SystemTime) -> Result<Loaded, Cer
     }
     make(dir, domain, now)?;
     log::info!("made a TLS certificate for {domain}: {}", certificate.display());
-    Loaded::read(&certificate, &key)
+    Loaded::read(&certificate, &key, proofs)
+}
+
+/// What the authority issued, also when it has expired meanwhile: it is renewed at once. Where there is nothing for this domain, a
+/// self-made certificate stands in, with the key that is there if there is one.
+fn read_or_stand_in(
+    dir: &Path,
+    domain: &str,
+    now: SystemTime,
+    proofs: &AlpnProofs,
+) -> Result<Loaded, CertificateFault> {
+    let (certificate, key) = (dir.join(SELF_MADE_CERTIFICATE), dir.join(SELF_MADE_KEY));
+    if !key.exists() {
+        make(dir, domain, now)?;
+    } else {
+        match Loaded::read(&certificate, &key, proofs) {
+            Ok(loaded) if loaded.facts.covers(domain) => return Ok(loaded),
+            // Without the key the node is another one to those who have pinned it: that is for the operator to decide.
+            Err(fault @ CertificateFault::NoKey { .. }) => return Err(fault),
+            Err(fault @ CertificateFault::Unreadable { .. }) if certificate.exists() => return Err(fault),
+            _ => {
+                let pem = read_file(&key)?;
+                let pem = std::str::from_utf8(&pem).map_err(|_| CertificateFault::NoKey { path: key.clone() })?;
+                let pair = KeyPair::from_pem(pem).map_err(CertificateFault::NotMade)?;
+                write_file(dir, SELF_MADE_CERTIFICATE, self_signed(&pair, domain, now)?.as_bytes())?;
+            }
+        }
+    }
+    log::info!("a self-made TLS certificate stands in until the authority's has come");
+    Loaded::read(&certificate, &key, proofs)
 }
 
 /// Makes key and certificate. The certificate is put in place last: where it is, the key is.
 fn make(dir: &Path, domain: &str, now: SystemTime) -> Result<(), CertificateFault> {
     let key = KeyPair::generate_for(&rcgen::PKCS_ECDSA_P256_SHA256).map_err(CertificateFault::NotMade)?;
+    let certificate = self_signed(&key, domain, now)?;
+    // Should power go between the two, neither an old certificate may be left beside a new key nor the other way round.
+    let _ = fs::remove_file(dir.join(SELF_MADE_CERTIFICATE));
+    write_file(dir, SELF_MADE_KEY, Zeroizing::new(key.serialize_pem()).as_bytes())?;
+    write_file(dir, SELF_MADE_CERTIFICATE, certificate.as_bytes())
+}
+
+/// A certificate (PEM) for the domain that its own key signed.
+fn self_signed(key: &KeyPair, domain: &str, now: SystemTime) -> Result<String, CertificateFault> {
     let name = idna::domain_to_ascii(domain).unwrap_or_else(|_| domain.to_owned());
     let mut params = CertificateParams::new(vec![name]).map_err(CertificateFault::NotMade)?;
     params.distinguished_name = DistinguishedName::new();
@@ -377,11 +471,8 @@ fn make(dir: &Path, domain: &str, now: SystemTime) -> Result<(), CertificateFaul
     let from = OffsetDateTime::from(now.max(SystemTime::UNIX_EPOCH + CLOCK_FLOOR));
     params.not_before = from - time::Duration::DAY;
     params.not_after = from + SELF_MADE_VALIDITY;
-    let certificate = params.self_signed(&key).map_err(CertificateFault::NotMade)?;
-    // Should power go between the two, neither an old certificate may be left beside a new key nor the other way round.
-    let _ = fs::remove_file(dir.join(SELF_MADE_CERTIFICATE));
-    write_file(dir, SELF_MADE_KEY, Zeroizing::new(key.serialize_pem()).as_bytes())?;
-    write_file(dir, SELF_MADE_CERTIFICATE, certificate.pem().as_bytes())
+    let certificate = params.self_signed(key).map_err(CertificateFault::NotMade)?;
+    Ok(certificate.pem())
 }
 
 /// Writes a file that is there whole or not at all, also after a power cut, and only for our own eyes.

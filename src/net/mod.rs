@@ -13,6 +13,7 @@
 
 mod authorities;
 mod certificate;
+mod challenge;
 mod dial;
 pub mod dns;
 mod listen;

@@ -28,6 +28,7 @@ use x509_parser::prelude::{FromDer, X509Certificate};
 use x509_parser::signature_algorithm::SignatureAlgorithm;
 use x509_parser::x509::AlgorithmIdentifier;
 
+use super::challenge::{ALPN_ACME, AlpnProofs, Chooser};
 use super::transport::Socket;
 use super::verifier::AnyCertificate;
 
@@ -47,6 +48,15 @@ impl ServerTls {
     ///
     /// Dates and names are not checked here; see [`super::OwnCertificate`].
     pub fn new(chain: Vec<CertificateDer<'static>>, key: PrivateKeyDer<'static>) -> Result<Arc<ServerTls>, TlsError> {
+        ServerTls::with_proofs(chain, key, AlpnProofs::default())
+    }
+
+    /// The same, where authorities may look for a proof. RFC 8737.
+    pub(super) fn with_proofs(
+        chain: Vec<CertificateDer<'static>>,
+        key: PrivateKeyDer<'static>,
+        proofs: AlpnProofs,
+    ) -> Result<Arc<ServerTls>, TlsError> {
         let provider = Arc::new(ring::default_provider());
         let own = chain.first().ok_or(TlsError::NoCertificate)?;
         let end_point = end_point_of(own)?.map(Arc::from);
@@ -55,7 +65,7 @@ impl ServerTls {
         let (dialling, dialling_direct) = client_configs(&certified)?;
 
         let verifier = Arc::new(AnyCertificate::new(provider.signature_verification_algorithms));
-        let resolver = Arc::new(SingleCertAndKey::from(certified));
+        let resolver = Arc::new(Chooser { own: certified, proofs });
         let builder = || {
             ServerConfig::builder_with_provider(Arc::clone(&provider))
                 .with_safe_default_protocol_versions()
@@ -66,11 +76,11 @@ impl ServerTls {
         let (mut direct, mut peers_direct) = (config.clone(), config.clone());
         // XEP-0368 §3: direct TLS says which protocol it is for. Who offers no protocol is welcome; who offers only others is
         // refused (RFC 7301 §3.2).
-        direct.alpn_protocols = vec![ALPN_CLIENT.to_vec()];
+        direct.alpn_protocols = vec![ALPN_CLIENT.to_vec(), ALPN_ACME.to_vec()];
         peers_direct.alpn_protocols = vec![ALPN_SERVER.to_vec()];
         // A browser that is asked for a certificate asks its user for one.
         let mut https = without_memory(builder()?.with_no_client_auth().with_cert_resolver(resolver));
-        https.alpn_protocols = vec![ALPN_HTTP.to_vec()];
+        https.alpn_protocols = vec![ALPN_HTTP.to_vec(), ALPN_ACME.to_vec()];
         Ok(Arc::new(ServerTls {
             starttls: Arc::new(config),
             direct: Arc::new(direct),
@@ -113,6 +123,11 @@ impl ServerTls {
 
     async fn accept(&self, config: &Arc<ServerConfig>, socket: Socket) -> io::Result<TlsStream> {
         let inner = TlsAcceptor::from(Arc::clone(config)).accept(socket).await?;
+        if inner.get_ref().1.alpn_protocol() == Some(ALPN_ACME) {
+            // RFC 8737 §3: the handshake was the proof; nothing follows.
+            log::debug!("an authority has looked for its proof");
+            return Err(io::Error::new(io::ErrorKind::ConnectionAborted, "an authority looked for its proof"));
+        }
         Ok(TlsStream { inner: inner.into(), end_point: self.end_point.clone() })
     }
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use super::desk::own_caps;
 use super::hub::{Inbox, Input};
+use super::identity;
 use super::login::{Logins, lasting_secret};
 use super::random::random_bytes;
 use super::registration::Registrations;
@@ -61,7 +62,13 @@ impl NodeHost {
             }),
             resume_patience: config.limits.resume,
             certificate,
-            logins: Logins::new(config.domain.clone(), store.clone(), server_key.clone(), trust),
+            logins: Logins::new(
+                config.domain.clone(),
+                store.clone(),
+                server_key.clone(),
+                identity::former(&config.data_dir).map(Arc::new),
+                trust,
+            ),
             tokens: Tokens::new(token_secret, store),
             registrations,
             server_key,

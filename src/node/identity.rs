@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 use zeroize::Zeroizing;
 
 use super::random::random_bytes;
-use crate::pgp::{ServerKey, ServerKeyError};
+use crate::pgp::{ServerKey, ServerKeyError, UserRing};
 use crate::stanza::Timestamp;
 
 /// Why there is no server key, or no secret.
@@ -89,6 +89,24 @@ pub fn read_server_key(data_dir: &Path) -> Result<ServerKey, IdentityFault> {
     ServerKey::from_bytes(&bytes).map_err(|error| IdentityFault::Key(path, error))
 }
 
+/// Puts another server key in the place of the one that is there.
+pub(super) fn replace(data_dir: &Path, key: &ServerKey) -> Result<(), IdentityFault> {
+    write(data_dir, FILE_NAME, &key.to_secret_bytes())
+        .map_err(|error| IdentityFault::File(data_dir.join(FILE_NAME), error))
+}
+
+/// Keeps the certificate of the former server key, with its revocation.
+pub(super) fn keep_former(data_dir: &Path, ring: &[u8]) -> Result<(), IdentityFault> {
+    write(data_dir, FORMER, ring).map_err(|error| IdentityFault::File(data_dir.join(FORMER), error))
+}
+
+/// The certificate of the server key before this one, if it was recovered. One that cannot be read is as good as none.
+pub(super) fn former(data_dir: &Path) -> Option<UserRing> {
+    let bytes = fs::read(data_dir.join(FORMER)).ok()?;
+    let ring = UserRing::parse(&bytes);
+    ring.inspect_err(|error| log::warn!("the certificate of the former server key cannot be read: {error}")).ok()
+}
+
 /// What login tokens are made of (`stream::token_text`), beside the database so that the database alone lets nobody in. Losing it
 /// does little harm: clients fall back to their password once. A file that will not do is therefore replaced.
 pub(super) fn token_secret(data_dir: &Path) -> Result<Zeroizing<[u8; 32]>, IdentityFault> {
@@ -129,5 +147,6 @@ pub(super) fn write(data_dir: &Path, name: &str, secret: &[u8]) -> io::Result<()
 }
 
 const FILE_NAME: &str = "server-key.pgp";
+const FORMER: &str = "server-key-former.pgp";
 const TOKEN_SECRET: &str = "login-tokens.key";
 const UPLOAD_SECRET: &str = "uploads.key";

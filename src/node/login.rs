@@ -22,6 +22,8 @@ pub(super) struct Logins {
     domain: BareJid,
     store: Store,
     server_key: Arc<ServerKey>,
+    /// The certificate of the server key before, if it was recovered.
+    former: Option<Arc<UserRing>>,
     trust: Option<Arc<Trust>>,
     /// Makes up keys for accounts that have no password, always the same for the same account.
     decoy_secret: [u8; 32],
@@ -35,13 +37,19 @@ struct Throttle {
 }
 
 impl Logins {
-    pub(super) fn new(domain: BareJid, store: Store, server_key: Arc<ServerKey>, trust: Option<Arc<Trust>>) -> Logins {
+    pub(super) fn new(
+        domain: BareJid,
+        store: Store,
+        server_key: Arc<ServerKey>,
+        former: Option<Arc<UserRing>>,
+        trust: Option<Arc<Trust>>,
+    ) -> Logins {
         let decoy_secret = lasting_secret(&store, "scram-decoys");
         let throttle = Throttle {
             networks: Buckets::new(limits::THROTTLE_ENTRIES_MAX, NETWORK_BURST, NETWORK_REFILL),
             accounts: Buckets::new(limits::THROTTLE_ENTRIES_MAX, ACCOUNT_BURST, ACCOUNT_REFILL),
         };
-        Logins { domain, store, server_key, trust, decoy_secret, throttle: Mutex::new(throttle) }
+        Logins { domain, store, server_key, former, trust, decoy_secret, throttle: Mutex::new(throttle) }
     }
 
     pub(super) fn may_attempt(&self, peer: &Peer, account: Option<&BareJid>) -> Result<(), SaslFailure> {
@@ -182,6 +190,7 @@ impl Logins {
         let (server_key, domain) = (self.server_key.clone(), self.domain.clone());
         let now = Timestamp::from_system(SystemTime::now());
         let reset = self.store.reset(address, now).map_err(|error| fault(&error))?;
+        let (former, claimed) = (self.former.clone(), address.clone());
         let outcome = work(move || {
             let before = known.as_ref().map(UserRing::to_bytes);
             let judge =
@@ -192,7 +201,12 @@ impl Logins {
                 Some(known) => {
                     // What a client presents must itself be certified: an app that never got our answer must not seem to
                     // be registered. What we know besides (a revocation) counts as well.
-                    judge(&ring)?;
+                    match judge(&ring) {
+                        // Its app has not yet fetched what the recovered node certified.
+                        Err(LoginRefusal::NotCertified)
+                            if former.is_some_and(|former| certified_by(&former, &ring, &claimed)) => {}
+                        other => _ = other?,
+                    }
                     known.merge(&ring).map_err(|_| LoginRefusal::NotCertified)?
                 }
             };
@@ -226,6 +240,13 @@ impl Logins {
             ring.inspect_err(|error| log::error!("the stored ring {fingerprint} cannot be read: {error}")).ok()
         }))
     }
+}
+
+/// Did the former server key certify this, and not take it back?
+fn certified_by(former: &UserRing, ring: &UserRing, address: &BareJid) -> bool {
+    let said = ring.statements_about(address, former);
+    let stands = |at: Timestamp| said.revocations.iter().all(|revoked| *revoked < at);
+    said.certifications.iter().any(|certified| matches!(certified.level, 0 | 2) && stands(certified.at))
 }
 
 struct Judged {

@@ -19,6 +19,9 @@
 //! | one per web listener | connections | connections of its own |
 //! | the upload clerk ([`web`]) | errands of the desk, an hour | the hub's inbox, files |
 //! | [`expiry`] | six hours | hub, store |
+//! | [`acme`], if configured | the certificate's time, an authority | certificate |
+//! | [`dynamic_dns`], if configured | five minutes | a name server |
+//! | [`watch`] | a minute | administrators |
 //!
 //! Blocking work has threads of its own: the store's committer, a few for OpenPGP and passwords ([`worker`]), and one for each
 //! provider that codes go out by. A panic in a connection ends that connection; one in the hub ends the process, and whoever
@@ -27,6 +30,8 @@
 //! **Stopping** (SIGTERM, Ctrl-C): no new connections, `system-shutdown` to all, 3 s for them to go, the store is closed.
 
 pub mod accounts;
+mod acme;
+mod bare_sites;
 pub mod checkup;
 mod component_port;
 mod components;
@@ -34,19 +39,26 @@ mod connections;
 pub mod control;
 pub mod courier;
 mod desk;
+mod dynamic_dns;
 mod expiry;
 mod host;
 mod hub;
 mod identity;
+pub mod journal;
+mod key_directory;
 mod login;
+mod metrics;
 mod modem;
+mod name_server;
 mod peers;
 mod random;
 mod registration;
+mod reload;
 mod reports;
 mod signals;
 mod tokens;
 mod trust;
+mod watch;
 mod ways;
 mod web;
 mod worker;
@@ -54,6 +66,7 @@ mod worker;
 pub use component_port::SecretFault;
 pub use identity::{IdentityFault, read_server_key};
 pub use random::random_bytes;
+pub use trust::{Renewal, RenewalFault, Renewed, renew};
 
 use std::fmt;
 use std::fs;
@@ -76,6 +89,8 @@ use crate::sms::http::BuildError;
 use crate::stanza::Timestamp;
 use crate::store::{OpenError, Store, StoreError};
 use crate::supervisor::{News, Supervisor};
+use crate::web::ProofBoard;
+use bare_sites::BareSites;
 use component_port::ComponentHost;
 use components::Components;
 use connections::{Connections, Entrance};
@@ -83,11 +98,14 @@ use control::ControlFault;
 use desk::Desk;
 use host::NodeHost;
 use hub::Hub;
+use name_server::NameServer;
 use peers::PeerHost;
 use registration::Registrations;
+use reload::Reloader;
 use reports::{REPORTS_PATH, ReportDesks};
 use signals::Signal;
 use trust::Trust;
+use watch::{Watch, Watchman};
 use ways::Announcer;
 use web::Website;
 use zeroize::Zeroizing;
@@ -146,9 +164,9 @@ impl fmt::Display for NodeFault {
 
 impl std::error::Error for NodeFault {}
 
-/// Runs a node until it is told to stop. Blocks. `announce` takes the lines that a person at the terminal, or a script, waits
+/// Runs a node until it is told to stop. Blocks. `file` is where the configuration was read, to be read again. `announce` takes the lines that a person at the terminal, or a script, waits
 /// for: where it listens, and of a trial node what to try next.
-pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
+pub fn run(config: &Config, file: Option<&Path>, announce: &mut dyn Write) -> Result<(), NodeFault> {
     let begun = Instant::now();
     if let Err(error) = net::raise_open_files() {
         log::warn!("the limit of open files cannot be raised: {error}; many clients will not fit");
@@ -171,6 +189,7 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
     }
     let source = match &config.tls {
         Some(files) => CertificateSource::Files { certificate: files.certificate.clone(), key: files.key.clone() },
+        None if config.acme.is_some() => CertificateSource::Ordered { dir: config.data_dir.clone() },
         None => CertificateSource::SelfMade { dir: config.data_dir.clone() },
     };
     let certificate = OwnCertificate::open(source, config.domain.as_str(), now).map_err(NodeFault::Certificate)?;
@@ -182,7 +201,7 @@ pub fn run(config: &Config, announce: &mut dyn Write) -> Result<(), NodeFault> {
         store,
         (server_key, token_secret, trust),
         certificate,
-        announce,
+        (announce, file),
         begun,
     )))
 }
@@ -195,7 +214,7 @@ async fn serve(
     store: Store,
     (server_key, token_secret, trust): (Arc<ServerKey>, Zeroizing<[u8; 32]>, Option<Arc<Trust>>),
     certificate: Arc<OwnCertificate>,
-    announce: &mut dyn Write,
+    (announce, file): (&mut dyn Write, Option<&Path>),
     begun: Instant,
 ) -> Result<(), NodeFault> {
     let plain = net::bind(&config.c2s.listen).map_err(NodeFault::Listen)?;
@@ -207,7 +226,9 @@ async fn serve(
             peer_listeners.extend(bound.into_iter().map(|listener| (listener, start)));
         }
     }
-    let (mut website, upload_clerk) = Website::open(config, &certificate)?;
+    let board = ProofBoard::default();
+    let (mut website, upload_clerk) = Website::open(config, &certificate, &board, &store, &server_key)?;
+    let bare = BareSites::bind(config)?;
     let secrets = Arc::new(component_port::read_secrets(config).map_err(NodeFault::ComponentSecret)?);
     let component_addresses = if secrets.is_empty() { &[] } else { config.components.listen.as_slice() };
     let component_listeners = net::bind(component_addresses).map_err(NodeFault::Listen)?;
@@ -222,6 +243,7 @@ async fn serve(
             format!("listening for other servers{tls} on {}", l.local_addr())
         }))
         .chain(website.iter().flat_map(Website::listening))
+        .chain(bare.listening())
         .chain(component_listeners.iter().map(|l| format!("listening for components on {}", l.local_addr())))
         .collect();
 
@@ -248,6 +270,7 @@ async fn serve(
     }
     let modem_tasks = opened.map(|parts| modem::serve(executor, parts, courier.clone()));
     let announcer = Announcer::new(config, inbox.clone());
+    let watch = Watch::default();
     let registrations = Registrations::new(
         executor,
         announcer.clone(),
@@ -281,8 +304,9 @@ async fn serve(
             report_addresses,
             begun,
             trust: trust.clone(),
-            modem,
+            modem: modem.clone(),
             data_dir: config.data_dir.clone(),
+            watch: watch.clone(),
             backup: smol::lock::Semaphore::new(1),
         },
     );
@@ -295,6 +319,34 @@ async fn serve(
     let components = component_port::open(executor, component_listeners, component_host, connections.alive());
     let entrances: Vec<smol::Task<()>> = entrances.chain(components).collect();
     let housekeeping = executor.spawn(housekeep(store.clone(), certificate.clone()));
+    let metrics = metrics::Metrics {
+        store: store.clone(),
+        inbox: inbox.clone(),
+        courier: courier.clone(),
+        certificate: certificate.clone(),
+        watch: watch.clone(),
+        data_dir: config.data_dir.clone(),
+        begun,
+    };
+    let bare = bare.start(executor, &board, metrics);
+    let name_server = config.dns_update.clone().map(NameServer::new);
+    let keeper = config.acme.clone().map(|settings| {
+        let (certificate, data_dir) = (certificate.clone(), config.data_dir.clone());
+        executor
+            .spawn(acme::Keeper::new(settings, certificate, board, name_server.clone(), data_dir, watch.clone()).run())
+    });
+    let follower = config
+        .dynamic_dns
+        .clone()
+        .map(|settings| executor.spawn(dynamic_dns::follow(settings, name_server, watch.clone())));
+    let watchman = Watchman {
+        watch,
+        certificate: certificate.clone(),
+        data_dir: config.data_dir.clone(),
+        modem,
+        announcer: announcer.clone(),
+    };
+    let watchman = executor.spawn(watchman.run());
     let watchdog = executor.spawn(show_life(supervisor.clone(), inbox.clone()));
     let counting = executor.spawn(ways::keep_counting(courier.clone(), announcer));
     let links = match (&trust, &federation) {
@@ -326,15 +378,19 @@ async fn serve(
         say(announce, &trial_greeting(config));
     }
 
+    let mut reloader = Reloader {
+        file: file.map(Path::to_owned),
+        in_force: config.clone(),
+        certificate: certificate.clone(),
+        courier: courier.clone(),
+    };
     let stop = async {
         loop {
             match signals.next().await {
                 Signal::Stop => return,
                 Signal::Reload => {
                     supervisor.tell(News::Reloading);
-                    if let Err(fault) = certificate.reload(SystemTime::now()) {
-                        log::warn!("the old TLS certificate stays in use: {fault}");
-                    }
+                    reloader.reload();
                     supervisor.tell(News::Ready);
                 }
             }
@@ -348,7 +404,7 @@ async fn serve(
     stop.or(hub_ended).await;
     log::info!("stopping");
     supervisor.tell(News::Stopping);
-    drop(entrances);
+    drop((entrances, bare, keeper, follower, watchman));
     drop(website);
     drop(control);
     drop(housekeeping);

@@ -31,7 +31,7 @@ impl Host for PeerHost {
     }
 
     fn reach_shown<'a>(&'a self, domain: &'a BareJid, shown: Element, key: SpkiHash) -> Answer<'a, Option<Element>> {
-        Box::pin(async move { self.trust.clone()?.reach_shown(domain, &shown, key).await })
+        Box::pin(async move { self.trust.clone()?.reach_shown(domain, &shown, key, &self.inbox).await })
     }
 
     fn tell<'a>(&'a self, event: Event) -> Answer<'a, ()> {

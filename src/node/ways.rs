@@ -123,10 +123,17 @@ impl Announcer {
 
     pub(super) async fn tell(&self, alerts: &[Alert]) {
         for alert in alerts {
-            log::warn!("registration: {alert}");
             self.told.store(true, std::sync::atomic::Ordering::Relaxed);
+            self.say(&format!("registration: {alert}")).await;
+        }
+    }
+
+    /// Something that needs a person, in a sentence with its remedy.
+    pub(super) async fn say(&self, text: &str) {
+        {
+            log::warn!("{text}");
             for admin in self.admins.iter() {
-                let body = Element::new("body", ns::CLIENT).with_text(&format!("{}: {alert}", self.domain));
+                let body = Element::new("body", ns::CLIENT).with_text(&format!("{}: {text}", self.domain));
                 let id = format!("alert-{:016x}", u64::from_le_bytes(random_bytes()));
                 let kind = Kind::Message(MessageType::Chat);
                 let (from, to) = (Jid::Bare(self.domain.clone()), Jid::Bare(admin.clone()));

@@ -12,16 +12,18 @@ use smol::{Executor, Task, Timer};
 use super::NodeFault;
 use super::hub::{Inbox, Input};
 use super::identity;
+use super::key_directory::KeysOfNode;
 use super::random::random_bytes;
 use crate::config::Config;
 use crate::jid::{BareJid, Jid};
 use crate::limits::UPLOAD_REQUESTS_MAX;
 use crate::net::{self, Listener, OwnCertificate};
+use crate::pgp::ServerKey;
 use crate::router::Event;
 use crate::stanza::Stanza;
 use crate::store::Store;
 use crate::upload::{KeySecret, Policy, SlotRefusal, Wish};
-use crate::web::{HostMeta, Pace, Page, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
+use crate::web::{HostMeta, KeyPage, Pace, Page, ProofBoard, Server, Site, UPLOAD_PATH, UploadPage, Uploads};
 
 /// What the clerk is to do.
 #[derive(Debug)]
@@ -47,6 +49,9 @@ impl Website {
     pub(super) fn open(
         config: &Config,
         certificate: &Arc<OwnCertificate>,
+        board: &ProofBoard,
+        store: &Store,
+        server_key: &Arc<ServerKey>,
     ) -> Result<(Option<Website>, Option<Sender<Errand>>), NodeFault> {
         if !config.web.enabled {
             return Ok((None, None));
@@ -56,7 +61,15 @@ impl Website {
         let url = config.web.url.clone().unwrap_or_else(|| derived_url(&config.domain, config.web.reverse_proxy, port));
         let mut site = Site::default()
             .with(HostMeta::XML_PATH, HostMeta::xml(Vec::new()))
-            .with(HostMeta::JSON_PATH, HostMeta::json(Vec::new()));
+            .with(HostMeta::JSON_PATH, HostMeta::json(Vec::new()))
+            // Also here, where a reverse proxy or a redirection from port 80 leads.
+            .with(ProofBoard::PATH, board.clone());
+        let former = identity::former(&config.data_dir).map(Arc::new);
+        let user_keys = config.web.user_keys;
+        let keys = KeysOfNode::new(config.domain.clone(), store.clone(), server_key.clone(), former, user_keys);
+        let (keys, name) = (Arc::new(keys), ascii(&config.domain));
+        site = site.with(KeyPage::WKD_PATH, KeyPage::wkd(keys.clone(), name.clone()));
+        site = site.with(KeyPage::HKP_PATH, KeyPage::hkp(keys, name));
         let mut uploads = None;
         let mut to_clerk = None;
         if config.upload.enabled {
@@ -113,10 +126,13 @@ fn open_uploads(config: &Config, url: String) -> Result<Uploads, NodeFault> {
 
 /// How the listener is reached where nobody says: by the domain; at a reverse proxy by the usual port.
 fn derived_url(domain: &BareJid, reverse_proxy: bool, port: u16) -> String {
-    let name = domain.domainpart();
     // Kontalk's clients write URLs as they are; ASCII does no harm anywhere.
-    let host = idna::domain_to_ascii(name).unwrap_or_else(|_| name.to_owned());
+    let host = ascii(domain);
     if reverse_proxy || port == 443 { format!("https://{host}") } else { format!("https://{host}:{port}") }
+}
+
+fn ascii(domain: &BareJid) -> String {
+    idna::domain_to_ascii(domain.domainpart()).unwrap_or_else(|_| domain.domainpart().to_owned())
 }
 
 struct Clerk {

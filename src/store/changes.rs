@@ -110,14 +110,14 @@ mod tests {
     use std::fs;
     use std::path::Path;
 
-    /// A copy that is being taken would not hear of it.
+    /// A copy that is being taken would not hear of it. While the store is opened, there is none.
     #[test]
     fn nobody_else_writes_to_a_tree() {
         let mut written = Vec::new();
         for entry in fs::read_dir(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/store")).unwrap() {
             let path = entry.unwrap().path();
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
-            if !name.ends_with(".rs") || ["changes.rs", "load.rs", "open.rs"].contains(&name.as_str()) {
+            if !name.ends_with(".rs") || ["changes.rs", "load.rs", "migrate.rs", "open.rs"].contains(&name.as_str()) {
                 continue;
             }
             let code = fs::read_to_string(&path).unwrap();

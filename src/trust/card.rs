@@ -176,7 +176,8 @@ impl Card {
         [self.kid, *self.vote.key(), *self.witness.key(), *self.log.key(), self.label, self.recovery]
     }
 
-    fn generation(&self) -> u32 {
+    /// The generation of its log.
+    pub fn generation(&self) -> u32 {
         log_generation(&self.domain, self.log.name()).unwrap_or(0)
     }
 }

@@ -42,6 +42,12 @@ pub fn next_seq(held: Option<u64>, shown: Option<u64>) -> u64 {
     held.max(shown).unwrap_or(0).saturating_add(1)
 }
 
+/// The number of the next reach after a backup of this age was put back. Others may have seen any that was made meanwhile, at most
+/// one a minute besides those of restarts: they are leapt over, for none of them can be asked for certain.
+pub fn seq_after_restore(held: Option<u64>, shown: Option<u64>, age: Duration) -> u64 {
+    next_seq(held, shown).saturating_add(age.as_secs() / 60).saturating_add(RESTARTS_MAX)
+}
+
 /// What our own signatures on another's key, shown by others, teach us beyond what we remember.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Lesson {
@@ -70,6 +76,8 @@ pub fn learn(held: &Statements, shown: &Statements) -> Lesson {
     }
 }
 
+/// Restarts, and acts of the operator, between a backup and its restoration: a thousand would be many.
+const RESTARTS_MAX: u64 = 1000;
 /// A clock may be corrected backwards by so much without a word.
 pub const CLOCK_LEEWAY: Duration = Duration::from_secs(5 * 60);
 
@@ -95,6 +103,19 @@ mod tests {
             [(None, None, 1), (Some(3), None, 4), (Some(3), Some(2), 4), (Some(3), Some(9), 10), (None, Some(9), 10)]
         {
             assert_eq!(next_seq(held, shown), next);
+        }
+    }
+
+    #[test]
+    fn after_a_restore_all_that_can_have_been_made_meanwhile_is_leapt_over() {
+        let hour = Duration::from_secs(3600);
+        for (held, shown, age, next) in [
+            (Some(3), None, Duration::ZERO, 1004),
+            (Some(3), None, hour, 1064),
+            (Some(3), Some(2000), hour, 3061),
+            (Some(u64::MAX), None, hour, u64::MAX),
+        ] {
+            assert_eq!(seq_after_restore(held, shown, age), next);
         }
     }
 

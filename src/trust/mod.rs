@@ -34,7 +34,7 @@ pub use card::{
 };
 pub use domain::{NodeDomain, NodeDomainError};
 pub use edge::{Edge, EdgeFault, edge, issue_time};
-pub use guard::{CLOCK_LEEWAY, ClockSuspect, Lesson, judge_clock, learn, next_seq};
+pub use guard::{CLOCK_LEEWAY, ClockSuspect, Lesson, judge_clock, learn, next_seq, seq_after_restore};
 pub use introduction::{INTRODUCTION_BYTES_MAX, Introduction, IntroductionError};
 pub(crate) use key::hex;
 pub use key::{KeyKind, Signer, Verifier, VerifierError};
@@ -48,4 +48,7 @@ pub use recovery::{RecoveryWords, WordsError};
 pub use visit::{
     Admission, Home, Presented, Records, RecordsFault, Resident, Usage, VisitRefusal, Visitor, judge_stay, judge_visit,
 };
-pub use wire::{node_feature, reach_answer, reach_nonza, read_node_feature, read_reach, trust_ended, visitor_marker};
+pub use wire::{
+    introduction_nonza, node_feature, node_feature_knowing, reach_answer, reach_nonza, read_introduction,
+    read_known_card, read_node_feature, read_reach, trust_ended, visitor_marker,
+};

@@ -6,6 +6,7 @@ use base64::engine::general_purpose::STANDARD;
 
 use super::card::CardId;
 use super::domain::NodeDomain;
+use super::introduction::INTRODUCTION_BYTES_MAX;
 use super::note::NOTE_BYTES_MAX;
 use super::peer::End;
 use crate::jid::BareJid;
@@ -21,6 +22,30 @@ pub fn node_feature(held: u64, own_card: &CardId) -> Element {
 pub fn read_node_feature(features: &Element) -> Option<(u64, CardId)> {
     let node = features.child("node", ns::KONTALK_NET)?;
     Some((node.attribute("seq")?.parse().ok()?, node.attribute("card")?.parse().ok()?))
+}
+
+/// The same with the card that we have of the other side, so that it sees whether it has another one by now.
+pub fn node_feature_knowing(held: u64, own_card: &CardId, known: &CardId) -> Element {
+    node_feature(held, own_card).with("known", known.to_string())
+}
+
+/// Reads which card the other side has of us.
+pub fn read_known_card(features: &Element) -> Option<CardId> {
+    features.child("node", ns::KONTALK_NET)?.attribute("known")?.parse().ok()
+}
+
+/// An introduction, as an initiator shows it whose card is another than the known one. It is answered as a reach is.
+pub fn introduction_nonza(introduction: &str) -> Element {
+    Element::new("introduction", ns::KONTALK_NET).with_text(&STANDARD.encode(introduction))
+}
+
+/// Reads it; what it says is not verified yet.
+pub fn read_introduction(element: &Element) -> Option<String> {
+    let text = Some(element).filter(|element| element.is("introduction", ns::KONTALK_NET))?.text();
+    if text.len() > INTRODUCTION_BYTES_MAX * 3 / 2 {
+        return None;
+    }
+    String::from_utf8(STANDARD.decode(text.trim()).ok()?).ok()
 }
 
 /// A reach, as the initiator shows it.
@@ -65,6 +90,12 @@ mod tests {
         let id = CardId([7; 32]);
         let features = Element::new("features", ns::STREAM).with_child(node_feature(5, &id));
         assert_eq!(read_node_feature(&features), Some((5, id)));
+        assert_eq!(read_known_card(&features), None);
+        let known = CardId([8; 32]);
+        let features = Element::new("features", ns::STREAM).with_child(node_feature_knowing(5, &id, &known));
+        assert_eq!((read_node_feature(&features), read_known_card(&features)), (Some((5, id)), Some(known)));
+        assert_eq!(read_introduction(&introduction_nonza("of me\n")).as_deref(), Some("of me\n"));
+        assert_eq!(read_introduction(&reach_nonza("of me\n")), None);
         assert_eq!(read_reach(&reach_nonza("a note\n")), Some((b"a note\n".to_vec(), None)));
         assert_eq!(read_reach(&reach_answer(true, "x")), Some((b"x".to_vec(), Some(true))));
         assert_eq!(read_reach(&reach_answer(false, "x")), Some((b"x".to_vec(), Some(false))));

@@ -60,6 +60,10 @@ impl CertifiedEpoch {
         match Epoch::parse(&format!("{text}\n"))? {
             Epoch::Genesis(genesis) => {
                 let note = parse_note(bytes)?;
+                // A note's text ends at the last empty line, ours at the first.
+                if note.text() != genesis.to_text() {
+                    return Err(TextError::Line("certificate"));
+                }
                 Ok(CertifiedEpoch::Genesis { genesis, lines: note.signatures().to_vec() })
             }
             Epoch::Decision(decision) => {

@@ -12,6 +12,7 @@
 //! Decisions only: no socket, file, clock or randomness. Nonces, running times and what was stored come in as arguments.
 
 mod ballot;
+mod bundle;
 mod card;
 mod certificate;
 mod chain;
@@ -19,9 +20,14 @@ mod charter;
 mod epoch;
 mod evidence;
 mod freshness;
+mod gossip;
 mod id;
+mod joining;
+mod journal;
 mod judge;
 mod message;
+mod moved;
+mod object;
 mod objection;
 pub mod ordering;
 mod pool;
@@ -34,6 +40,7 @@ mod text;
 mod threshold;
 
 pub use ballot::{Ballot, Choice};
+pub use bundle::Bundle;
 pub use card::ProvedCard;
 pub use certificate::{CertifiedEpoch, VoterKeys, precommit, signers};
 pub use chain::{Chain, Elector, FOUNDERS_MAX, RULES, Standing, Texts};
@@ -41,9 +48,17 @@ pub use charter::{CHARTER_BYTES_MAX, Charter, Consent, SignedConsent};
 pub use epoch::{APPLY_MAX, Decision, Epoch, Genesis, NAME_BYTES_MAX};
 pub use evidence::{DoubleVote, EVIDENCE_PER_ACCUSED_MAX, EvidenceError};
 pub use freshness::{Compared, FRESH_FOR, Stale};
+pub use gossip::{
+    GossipError, HAVE_MAX, OBJECTS_PER_STANZA_MAX, Objects, ROUNDS_AHEAD_MAX, Sync, SyncAnswer, batches, judge_propose,
+    judge_vote, push_element, read_push,
+};
 pub use id::{CharterHash, EpochId, EvidenceId, NetworkId, ProposalId, StateHash};
+pub use joining::{CONTACTS_MAX, Contact, Invite, InviteError, Request, SignedRequest, Token};
+pub use journal::{JournalError, JournalWriter, Read, Said, read_epochs, read_votes};
 pub use judge::Ballots;
 pub use message::{Phase, Propose, Vote};
+pub use moved::{Moved, MovedRefusal};
+pub use object::{Object, ObjectError, ObjectKind, Prefix};
 pub use objection::{Fault, Objection, Want};
 pub use pool::{Pool, Refusal, Waiting};
 pub use proposal::{

@@ -286,7 +286,7 @@ fn named_card(waiting: &Waiting) -> Option<CardId> {
 }
 
 /// The voter whose key this line names.
-fn voter_of(chain: &Chain, line: &NoteSignature) -> Option<NodeDomain> {
+pub(super) fn voter_of(chain: &Chain, line: &NoteSignature) -> Option<NodeDomain> {
     let domain = NodeDomain::parse(line.name.strip_suffix("/vote")?).ok()?;
     chain.state().is_voter(&domain).then_some(domain)
 }

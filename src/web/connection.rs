@@ -80,6 +80,12 @@ impl Server {
         }
     }
 
+    /// In the clear for everybody: for what holds no secret and needs no TLS.
+    pub fn plain(site: Site, pace: Pace) -> Server {
+        let (all, one) = (limits::WEB_CONNECTIONS_MAX, limits::WEB_CONNECTIONS_PER_ADDRESS_MAX);
+        Server { connections: Permits::new(all, one), ..Server::new(site, None, pace) }
+    }
+
     /// Accepts until the task is dropped, which ends all its connections too.
     pub async fn serve(self: Arc<Server>, mut listener: Listener) {
         // Its own executor owns the connections' tasks: dropping it drops them.
@@ -136,13 +142,15 @@ impl Server {
         transport.start_https(&tls).or(too_long).await
     }
 
-    async fn answer(&self, request: Request, peer: IpAddr) -> Response {
+    async fn answer(&self, mut request: Request, peer: IpAddr) -> Response {
+        let client = if self.certificate.is_some() { peer } else { forwarded_for(&request, peer) };
+        request.extensions_mut().insert(ClientAddress(client));
         let mut response = if !names_its_host(&request) {
             answer::line(StatusCode::BAD_REQUEST, "A request names one host.")
         } else if self.certificate.is_some() {
             self.site.answer(request).await
         } else {
-            match self.requests.take(forwarded_for(&request, peer)) {
+            match self.requests.take(client) {
                 Ok(permit) => {
                     let mut response = self.site.answer(request).await;
                     response.body_mut().hold(permit);
@@ -155,6 +163,10 @@ impl Server {
         response
     }
 }
+
+/// Who asks, among a request's extensions: the peer, or whom the reverse proxy forwards for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClientAddress(pub IpAddr);
 
 /// RFC 9112 §3.2.
 fn names_its_host(request: &Request) -> bool {

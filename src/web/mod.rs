@@ -2,7 +2,7 @@
 //! clear behind a reverse proxy on this machine.
 //!
 //! The sole user of hyper. A page is a [`Page`] in the table of [`Site`]; the ones there are: uploaded files ([`UploadPage`],
-//! XEP-0363) and where to connect ([`HostMeta`], XEP-0156). One more page is a type that implements [`Page`], here or in a room
+//! XEP-0363), where to connect ([`HostMeta`], XEP-0156), and public keys ([`KeyPage`]). One more page is a type that implements [`Page`], here or in a room
 //! above, and a line where the node builds its site: [`answer`] has the answers, [`content`] reads a short request. Whatever is
 //! answered tells browsers to guess no types and to run nothing.
 //!
@@ -18,6 +18,8 @@ mod body;
 mod connection;
 mod files;
 mod host_meta;
+mod keys;
+mod proof_page;
 mod range;
 mod upload_page;
 mod uploads;
@@ -25,10 +27,12 @@ mod watched;
 
 pub use answer::{Request, Response};
 pub use body::{Body, TooMuch, content};
-pub use connection::{Pace, Server};
+pub use connection::{ClientAddress, Pace, Server};
 pub use files::Swept;
 pub use host_meta::HostMeta;
 pub use hyper::{Method, StatusCode, header};
+pub use keys::{FoundKey, KeyDirectory, KeyPage, NoKey, Wanted};
+pub use proof_page::ProofBoard;
 pub use upload_page::UploadPage;
 pub use uploads::{UPLOAD_PATH, Uploads};
 

@@ -162,6 +162,8 @@ pub const KONTALK_PUSH: &str = "http://kontalk.org/extensions/presence#push";
 pub const KONTALK_PUBKEY: &str = "urn:xmpp:pubkey:2";
 /// Our own: what nodes tell each other, and of visitors.
 pub const KONTALK_NET: &str = "urn:kontalk:net:0";
+/// Our own: what nodes tell each other of proposals, ballots and epochs.
+pub const KONTALK_VOTE: &str = "urn:kontalk:vote:0";
 
 /// The static twin of a namespace met on the wire, so that it costs no memory of its own.
 pub(super) fn interned(namespace: &str) -> Option<&'static str> {

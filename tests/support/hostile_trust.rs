@@ -80,6 +80,14 @@ pub fn samples(server: &ServerKey) -> Vec<(&'static str, &'static str, String)> 
     ]
 }
 
+/// The corpus' card with its signatures, and the key that votes.
+pub fn signed_card(server: &ServerKey) -> (Card, SignedCard, Signer) {
+    let (card, [vote, log, recovery]) = node(server);
+    let openpgp = server.sign_detached(card.to_text().as_bytes(), now()).expect("a signature");
+    let signed = SignedCard::make(card.clone(), openpgp, &[&vote, &log, &recovery], now());
+    (card, signed, vote)
+}
+
 fn node(server: &ServerKey) -> (Card, [Signer; 3]) {
     let domain = NodeDomain::parse("a.example").expect("a domain");
     let ring = server.ring().expect("a ring");

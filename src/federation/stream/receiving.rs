@@ -110,7 +110,7 @@ impl PeerStream {
                 self.framer.restart_discarding();
                 (self.own, self.peer) = (None, None);
             }
-            (Stage::Secured, ns::KONTALK_NET, "reach") => self.reach_shown(element),
+            (Stage::Secured, ns::KONTALK_NET, "reach" | "introduction") => self.reach_shown(element),
             (Stage::Secured, ns::BIDI, "bidi") => self.bidi = true,
             (Stage::Secured, ns::SASL, "auth") => self.auth(element),
             (Stage::Secured, ns::SASL, "response") => self.external(&element.text()),

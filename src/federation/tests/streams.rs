@@ -268,7 +268,7 @@ impl Pins for Cards {
 
 #[test]
 fn nodes_say_where_they_are_before_they_authenticate() {
-    const ESTABLISHED: &str = "established Node sends true receives true managed true";
+    const ESTABLISHED: &str = "established Node sends true receives true";
     const REFUSED: &str = "failed: it does not hold the key that this domain is known by";
     let key = SELF_SIGNED.key.unwrap();
     // What the left knows of the right and the other way round, who has news, who believes news, and what comes of it.
@@ -296,10 +296,11 @@ fn nodes_say_where_they_are_before_they_authenticate() {
         (left.learns, right.learns) = (believes.then_some(here), believes.then_some(there));
         connect(&mut left, &mut right, 4096);
         let case = format!("{left_knows} {right_knows} {news} {believes}: {:?} {:?}", left.lines, right.lines);
-        assert!(left.lines.iter().zip(left_says).all(|(line, said)| line == said), "{case}");
-        assert!(right.lines.iter().zip(right_says).all(|(line, said)| line == said), "{case}");
-        assert_eq!(left.lines.contains(&ESTABLISHED.to_owned()), left_says.contains(&ESTABLISHED), "{case}");
-        assert_eq!(right.lines.contains(&ESTABLISHED.to_owned()), right_says.contains(&ESTABLISHED), "{case}");
+        assert!(left.lines.iter().zip(left_says).all(|(line, said)| line.starts_with(said)), "{case}");
+        assert!(right.lines.iter().zip(right_says).all(|(line, said)| line.starts_with(said)), "{case}");
+        let established = |end: &End| end.lines.iter().any(|line| line.starts_with(ESTABLISHED));
+        assert_eq!(established(&left), left_says.contains(&ESTABLISHED), "{case}");
+        assert_eq!(established(&right), right_says.contains(&ESTABLISHED), "{case}");
     }
 }
 

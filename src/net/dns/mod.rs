@@ -9,6 +9,7 @@
 mod message;
 #[cfg(test)]
 mod tests;
+mod update;
 
 use std::fs;
 use std::io;
@@ -21,6 +22,8 @@ use smol::{Async, Timer};
 
 use crate::limits::{DNS_MESSAGE_BYTES_MAX, DNS_PATIENCE, DNS_TIMEOUT};
 use message::{Kind, Reading, Record};
+
+pub use update::{Change, TsigKey, UpdateFault, update};
 
 /// One SRV record. RFC 2782.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -70,6 +70,7 @@ fn needs_node(request: &Request) -> bool {
     matches!(
         request,
         Request::Status
+            | Request::LogLevel { .. }
             | Request::Backup
             | Request::ModemStatus
             | Request::ModemUssd { .. }
@@ -88,6 +89,7 @@ fn answer(data_dir: &Path, store: &Store, request: Request) -> Result<Reply, Acc
     let now = Timestamp::from_system(SystemTime::now());
     let ticket: Ticket = match request {
         Request::Status
+        | Request::LogLevel { .. }
         | Request::ModemStatus
         | Request::ModemUssd { .. }
         | Request::SmsStatus

@@ -38,6 +38,11 @@ pub use crate::sms::modem::Status as ModemStatus;
 pub enum Request {
     /// How is the node?
     Status,
+    /// Log at these levels from now on.
+    LogLevel {
+        /// As `log-level` takes them.
+        levels: String,
+    },
     /// Make an account with a password.
     AccountAdd {
         /// Its address.
@@ -197,6 +202,9 @@ pub struct Status {
     pub damaged_records: u64,
     /// The store has failed: nothing is written any more.
     pub store_broken: bool,
+    /// What needs a person, a sentence each with its remedy.
+    #[serde(default)]
+    pub alarms: Vec<String>,
     /// How codes go out.
     pub sms: SmsStatus,
     /// The modem, if codes go out by one.

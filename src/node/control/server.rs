@@ -16,7 +16,9 @@ use crate::jid::BareJid;
 use crate::node::accounts::{self, AccountFault};
 use crate::node::courier::Courier;
 use crate::node::hub::Inbox;
+use crate::node::journal::{self, Levels};
 use crate::node::trust::Trust;
+use crate::node::watch::Watch;
 use crate::node::worker::work;
 use crate::pgp::Fingerprint;
 use crate::router::Ticket;
@@ -43,6 +45,7 @@ pub(in crate::node) struct Office {
     pub(in crate::node) trust: Option<Arc<Trust>>,
     pub(in crate::node) modem: Option<Modem>,
     pub(in crate::node) data_dir: PathBuf,
+    pub(in crate::node) watch: Watch,
     /// One backup at a time.
     pub(in crate::node) backup: Semaphore,
 }
@@ -139,6 +142,14 @@ impl Office {
     async fn answer(&self, request: Request) -> Reply {
         let outcome = match request {
             Request::Status => Ok(self.status().await),
+            Request::LogLevel { levels } => Ok(match levels.parse::<Levels>() {
+                Ok(levels) => {
+                    log::info!("logging at {levels} from now on");
+                    journal::set_levels(levels);
+                    Reply::Done
+                }
+                Err(reason) => Reply::Refused { reason },
+            }),
             Request::SmsStatus | Request::SmsTest { .. } => {
                 Ok(Reply::Sms(SmsStatus::of(&self.courier, &self.report_addresses)))
             }
@@ -243,6 +254,7 @@ impl Office {
             store_bytes: stats.bytes_on_disk,
             damaged_records: stats.damaged_records,
             store_broken: stats.broken,
+            alarms: self.watch.troubles(),
             // Addresses that nobody guesses are for who asks for them.
             sms: SmsStatus::of(&self.courier, &[]),
             modem: self.modem.as_ref().map(|modem| Box::new(modem.status())),

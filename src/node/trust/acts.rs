@@ -129,7 +129,6 @@ impl Trust {
 
     /// Another node showed its card, by whatever way. It is pinned if it is to be believed without a person's word; that alone is no
     /// trust.
-    #[allow(dead_code)] // For streams between servers.
     pub(in crate::node) fn introduced(
         &self,
         node: &NodeDomain,
@@ -168,7 +167,10 @@ impl Trust {
         let _deciding = lock(&self.deciding);
         let succession = self.judge(node, shown, now)?;
         if succession == Succession::MustConfirm && !confirmed {
-            log::warn!("trust: {}", TrustFault::CardChanged(node.clone()));
+            // Anybody can show one: it is told once.
+            if lock(&self.changed).insert(node.clone()) {
+                log::warn!("trust: {}", TrustFault::CardChanged(node.clone()));
+            }
             return Err(TrustFault::CardChanged(node.clone()));
         }
         let known = self.home(node)?;

@@ -43,13 +43,8 @@ pub(super) fn read(
     now: Timestamp,
 ) -> Result<Option<NodeKeys>, IdentityFault> {
     let path = data_dir.join(FILE_NAME);
-    let text = match fs::read_to_string(&path).map(Zeroizing::new) {
-        Ok(text) => text,
-        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-        Err(error) => return Err(IdentityFault::File(path, error)),
-    };
     let fault = |what| IdentityFault::NodeKeys(path.clone(), what);
-    let (seeds, card) = parse(&text).ok_or_else(|| fault("it is not as this program writes it".to_owned()))?;
+    let Some((seeds, card)) = load(data_dir)? else { return Ok(None) };
     let keys =
         seeds.keys(domain, card.clone()).ok_or_else(|| fault("its keys are not those of its card".to_owned()))?;
     let certificate = server_key.ring().map_err(|error| fault(error.to_string()))?;
@@ -59,6 +54,32 @@ pub(super) fn read(
     Ok(Some(keys))
 }
 
+/// The card alone; `None`: there is none yet. Whether it is good is not asked.
+pub(super) fn card(data_dir: &Path) -> Result<Option<SignedCard>, IdentityFault> {
+    Ok(load(data_dir)?.map(|(_, card)| card))
+}
+
+fn load(data_dir: &Path) -> Result<Option<(Seeds, SignedCard)>, IdentityFault> {
+    let path = data_dir.join(FILE_NAME);
+    let text = match fs::read_to_string(&path).map(Zeroizing::new) {
+        Ok(text) => text,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+        Err(error) => return Err(IdentityFault::File(path, error)),
+    };
+    let fault = || IdentityFault::NodeKeys(path.clone(), "it is not as this program writes it".to_owned());
+    parse(&text).map(Some).ok_or_else(fault)
+}
+
+/// What is special about a card to be made.
+pub(super) struct Next<'a> {
+    /// The generation of the node's log.
+    pub(super) generation: u32,
+    /// The key of the words; it signs the card.
+    pub(super) recovery: &'a Signer,
+    /// See [`Card::cut`].
+    pub(super) cut: Option<u64>,
+}
+
 /// Makes keys and card. The words are for paper; nobody has them but the caller.
 pub(super) fn make(
     data_dir: &Path,
@@ -66,11 +87,34 @@ pub(super) fn make(
     server_key: &ServerKey,
     now: Timestamp,
 ) -> Result<(NodeKeys, RecoveryWords), IdentityFault> {
+    let words = RecoveryWords::from_random(random_bytes());
+    let recovery = words.signer(domain);
+    let recovery = recovery.map_err(|error| IdentityFault::NodeKeys(data_dir.join(FILE_NAME), error.to_string()))?;
+    let next = Next { generation: 1, recovery: &recovery, cut: None };
+    Ok((write_new(data_dir, domain, server_key, &next, now)?, words))
+}
+
+/// Makes other keys and another card in place of those that are there.
+pub(super) fn succeed(
+    data_dir: &Path,
+    domain: &NodeDomain,
+    server_key: &ServerKey,
+    next: &Next<'_>,
+    now: Timestamp,
+) -> Result<Card, IdentityFault> {
+    write_new(data_dir, domain, server_key, next, now).map(|keys| keys.card.card().clone())
+}
+
+fn write_new(
+    data_dir: &Path,
+    domain: &NodeDomain,
+    server_key: &ServerKey,
+    next: &Next<'_>,
+    now: Timestamp,
+) -> Result<NodeKeys, IdentityFault> {
     let path = data_dir.join(FILE_NAME);
     let fault = |what: &dyn std::fmt::Display| IdentityFault::NodeKeys(path.clone(), what.to_string());
     let seeds = Seeds(std::array::from_fn(|_| Zeroizing::new(random_bytes())));
-    let words = RecoveryWords::from_random(random_bytes());
-    let recovery = words.signer(domain).map_err(|error| fault(&error))?;
     let certificate = server_key.ring().map_err(|error| fault(&error))?;
     let unsound = || fault(&"a key came out unsound; try again");
     let card = Card {
@@ -79,19 +123,18 @@ pub(super) fn make(
         fingerprint: certificate.fingerprint(),
         vote: seeds.vote(domain).ok_or_else(unsound)?.public().clone(),
         witness: seeds.witness(domain).ok_or_else(unsound)?,
-        log: seeds.log(domain).ok_or_else(unsound)?.public().clone(),
+        log: seeds.log(&log_name(domain, next.generation)).ok_or_else(unsound)?.public().clone(),
         label: seeds.point(3).ok_or_else(unsound)?,
-        recovery: *recovery.public().key(),
-        cut: None,
+        recovery: *next.recovery.public().key(),
+        cut: next.cut,
     };
     let openpgp = server_key.sign_detached(card.to_text().as_bytes(), now).map_err(|error| fault(&error))?;
-    let (vote, log) = (seeds.vote(domain).ok_or_else(unsound)?, seeds.log(domain).ok_or_else(unsound)?);
-    let card = SignedCard::make(card, openpgp, &[&vote, &log, &recovery], now);
+    let (vote, log) = (seeds.vote(domain).ok_or_else(unsound)?, seeds.log(card.log.name()).ok_or_else(unsound)?);
+    let card = SignedCard::make(card, openpgp, &[&vote, &log, next.recovery], now);
     accept(&card, &certificate, None, [].into_iter(), now.max(server_key.created())).map_err(|error| fault(&error))?;
     let text = seeds.file(&card);
     write(data_dir, FILE_NAME, text.as_bytes()).map_err(|error| IdentityFault::File(path.clone(), error))?;
-    let keys = seeds.keys(domain, card).ok_or_else(unsound)?;
-    Ok((keys, words))
+    seeds.keys(domain, card).ok_or_else(unsound)
 }
 
 fn parse(text: &str) -> Option<(Seeds, SignedCard)> {
@@ -127,8 +170,8 @@ impl Seeds {
     }
 
     fn keys(&self, domain: &NodeDomain, card: SignedCard) -> Option<NodeKeys> {
-        let (vote, log) = (self.vote(domain)?, self.log(domain)?);
         let known = card.card();
+        let (vote, log) = (self.vote(domain)?, self.log(known.log.name())?);
         let fits = known.domain == *domain
             && known.vote == *vote.public()
             && known.witness == self.witness(domain)?
@@ -145,8 +188,8 @@ impl Seeds {
         Some(Signer::new(&witness_name(domain), KeyKind::Cosigner, self.0.get(1)?).ok()?.public().clone())
     }
 
-    fn log(&self, domain: &NodeDomain) -> Option<Signer> {
-        Signer::new(&log_name(domain, 1), KeyKind::Note, self.0.get(2)?).ok()
+    fn log(&self, name: &str) -> Option<Signer> {
+        Signer::new(name, KeyKind::Note, self.0.get(2)?).ok()
     }
 
     fn point(&self, place: usize) -> Option<[u8; 32]> {

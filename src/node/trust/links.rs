@@ -6,7 +6,7 @@
 use std::collections::{BTreeSet, HashMap};
 use std::fmt;
 use std::sync::Arc;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime};
 
 use smol::Timer;
 use smol::future::FutureExt;
@@ -22,7 +22,8 @@ use crate::router::Event;
 use crate::s2s::Post;
 use crate::stanza::{StreamCondition, StreamError, Timestamp};
 use crate::trust::{
-    Endpoint, NodeDomain, ReachRefusal, State, node_feature, reach_answer, reach_nonza, read_node_feature, read_reach,
+    Endpoint, NodeDomain, ReachRefusal, State, introduction_nonza, node_feature_knowing, reach_answer, reach_nonza,
+    read_introduction, read_known_card, read_node_feature, read_reach,
 };
 use crate::xml::Element;
 
@@ -50,8 +51,8 @@ impl Pins for NodePins {
         let node = NodeDomain::of(domain)?;
         // Others are foreign servers to us, and what they say of where they are is not asked for.
         let Standing::Node(_) = self.0.standing(&node) else { return None };
-        let held = self.0.pinned(&node).ok().flatten().and_then(|node| node.reach);
-        Some(node_feature(held.map_or(0, |reach| reach.seq), &own))
+        let pinned = self.0.pinned(&node).ok().flatten()?;
+        Some(node_feature_knowing(pinned.reach.map_or(0, |reach| reach.seq), &own, &pinned.card.id()))
     }
 
     fn introduce(&self, _domain: &BareJid, features: &Element, proved: bool) -> Option<Element> {
@@ -60,6 +61,10 @@ impl Pins for NodePins {
             self.0.peer_has_our(has);
         }
         let own = self.0.durable_reach()?;
+        if read_known_card(features).is_some_and(|known| known != own.reach().card) {
+            // It knows us by a former card: the present one proves itself, by the recovery key perhaps.
+            return self.0.introduction().ok().flatten().map(|text| introduction_nonza(&text));
+        }
         (!proved || has < own.reach().seq).then(|| reach_nonza(&own.to_text()))
     }
 
@@ -130,8 +135,12 @@ impl Trust {
         domain: &BareJid,
         shown: &Element,
         SpkiHash(key): SpkiHash,
+        inbox: &Inbox,
     ) -> Option<Element> {
         let node = NodeDomain::of(domain)?;
+        if let Some(text) = read_introduction(shown) {
+            return Some(self.card_shown(node, text, inbox).await);
+        }
         let (note, _) = read_reach(shown)?;
         let (office, of) = (self.clone(), node.clone());
         let taken = work(move || office.peer_shows_reach(&of, &note, &key)).await;
@@ -144,8 +153,32 @@ impl Trust {
                 false
             }
         };
+        Some(self.answer(accepted))
+    }
+
+    /// A peer shows another card than the known one. Only its recovery key makes that right without a person's word.
+    async fn card_shown(self: Arc<Self>, node: NodeDomain, text: String, inbox: &Inbox) -> Element {
+        let (office, now) = (self.clone(), Timestamp::from_system(SystemTime::now()));
+        let accepted = match work(move || office.introduced(&node, &text, now)).await {
+            Ok(outcome) => {
+                let kept = match outcome.ticket {
+                    Some(ticket) => self.store.commit(ticket).await.is_ok(),
+                    None => true,
+                };
+                self.send_away(inbox, outcome.farewells).await;
+                kept
+            }
+            Err(fault) => {
+                log::debug!("trust: a card that a peer shows: {fault}");
+                false
+            }
+        };
+        self.answer(accepted)
+    }
+
+    fn answer(&self, accepted: bool) -> Element {
         let own = self.durable_reach().map(|own| own.to_text());
-        Some(reach_answer(accepted, &own.unwrap_or_default()))
+        reach_answer(accepted, &own.unwrap_or_default())
     }
 
     /// The trusted nodes, as they are addressed.
@@ -249,9 +282,9 @@ async fn look_after(
     stanzas
 }
 
-/// The floor of a clock's reading, for stanzas' ids.
+/// An id for a stanza of ours; who answers repeats it.
 pub(super) fn stanza_id(what: &str) -> String {
-    format!("{what}-{}", Timestamp::from_system(std::time::SystemTime::now()).millis)
+    format!("{what}-{}", Timestamp::from_system(SystemTime::now()).millis)
 }
 
 /// How often it is looked whether all streams are there.

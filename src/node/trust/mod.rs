@@ -9,6 +9,7 @@ mod facts;
 mod gossip;
 mod keys;
 mod links;
+mod renewal;
 #[cfg(test)]
 mod tests;
 mod upkeep;
@@ -16,6 +17,7 @@ mod visits;
 
 pub use facts::{NodeFacts, TrustReply, TrustRequest};
 pub(super) use links::{NodePins, keep_links};
+pub use renewal::{Renewal, RenewalFault, Renewed, renew};
 pub(super) use upkeep::keep;
 pub(super) use visits::{Visited, must_go};
 
@@ -29,6 +31,7 @@ use smol::channel::{Receiver, Sender, bounded};
 use zeroize::Zeroizing;
 
 use super::identity::IdentityFault;
+use crate::backup;
 use crate::config;
 use crate::jid::BareJid;
 use crate::limits::{Buckets, NODES_MAX};
@@ -40,7 +43,7 @@ use crate::store::{Store, StoreError};
 use crate::trust::{
     CardId, CardRefusal, Class, End, Home, Impossible, IntroductionError, NodeDomain, PinnedNode, Reach, ReachRefusal,
     SignedCard, SignedReach, State, Succession, VALID_BY_NETWORK, VALID_BY_OPERATOR, Why, issue_time, next_seq,
-    take_reach,
+    seq_after_restore, take_reach,
 };
 use keys::NodeKeys;
 
@@ -59,10 +62,14 @@ pub(super) struct Trust {
     deciding: Mutex<()>,
     /// Homes whose certification has ended by itself, of which that was told.
     expired: Mutex<HashSet<NodeDomain>>,
+    /// Nodes of which it was told that another card was shown.
+    changed: Mutex<HashSet<NodeDomain>>,
     /// The TLS key that is in use, once that is known.
     tls: Mutex<Option<[u8; 32]>>,
     /// The number that others have shown of our reach, if it was higher than ours.
     shown_seq: Mutex<Option<u64>>,
+    /// See [`backup::mark`]: others may know more of this node than it does.
+    restored: Mutex<Option<Restored>>,
     /// The write of our newest reach: nobody is shown it before that is durable.
     reach_written: Mutex<Ticket>,
     /// The streams with other servers, if there are any.
@@ -201,8 +208,10 @@ impl Trust {
             settings,
             deciding: Mutex::new(()),
             expired: Mutex::new(HashSet::new()),
+            changed: Mutex::new(HashSet::new()),
             tls: Mutex::new(None),
             shown_seq: Mutex::new(None),
+            restored: Mutex::new(restored(data_dir)),
             reach_written: Mutex::new(Ticket::default()),
             streams: OnceLock::new(),
             news: Mutex::new(BTreeSet::new()),
@@ -272,27 +281,49 @@ impl Trust {
         let held = self.own_reach()?;
         let shown = *lock(&self.shown_seq);
         let held_seq = held.as_ref().map(|held| held.reach().seq);
+        let restored = lock(&self.restored).as_ref().filter(|restored| !restored.leapt).map(|it| now.since(it.made));
         let reach = Reach {
             card: keys.card.card().id(),
-            seq: next_seq(held_seq, shown),
+            seq: match restored {
+                Some(age) => seq_after_restore(held_seq, shown, age),
+                None => next_seq(held_seq, shown),
+            },
             tls: vec![tls],
             disco: keys.disco,
             s2s: self.settings.addresses.clone(),
             http: self.settings.pages.clone(),
         };
         let behind = shown.is_some_and(|shown| held_seq.is_none_or(|held| held < shown));
-        if !behind && held.is_some_and(|held| held.reach().says_what(&reach)) {
+        if !behind && restored.is_none() && held.is_some_and(|held| held.reach().says_what(&reach)) {
             return Ok(None);
         }
         let seq = reach.seq;
         let signed = SignedReach::make(reach, &keys.vote, now);
         let change = crate::store::PeerChange { reach: Some(signed.to_text()), ..Default::default() };
         let ticket = self.store.decide_peer(&self.own.name, change)?;
+        if let Some(restored) = &mut *lock(&self.restored) {
+            restored.leapt = true;
+        }
         *lock(&self.reach_written) = ticket;
         lock(&self.news).insert(self.own.name.clone());
         self.ring();
         log::info!("made reach {seq}: other nodes will be told where this one is");
         Ok(Some(ticket))
+    }
+
+    /// The reach that leaps over those of a lost present is durable: the mark of the restored backup has done its work. Without a card
+    /// nobody knows anything of this node, and there is nothing to guard.
+    pub(super) fn restored_seen_to(&self) {
+        let has_card = self.has_card();
+        let mut restored = lock(&self.restored);
+        if restored.as_ref().is_some_and(|restored| restored.leapt || !has_card) {
+            match backup::forget_mark(&self.data_dir) {
+                Ok(()) => *restored = None,
+                Err(error) => log::warn!(
+                    "the mark of the restored backup stays: {error} (remedy: look at the data directory's owner)"
+                ),
+            }
+        }
     }
 
     /// The nodes whose users may come, with the fingerprints of their keys, by name.
@@ -385,6 +416,28 @@ impl Trust {
         let node = node.ok_or_else(|| TrustFault::Domain(text.to_owned()))?;
         if node == self.own.name { Err(TrustFault::Ourselves) } else { Ok(node) }
     }
+}
+
+/// The data come from a backup, and nobody has seen to it yet.
+struct Restored {
+    /// When the backup was made.
+    made: Timestamp,
+    /// A reach with a number that nobody can have seen was made.
+    leapt: bool,
+}
+
+fn restored(data_dir: &Path) -> Option<Restored> {
+    let mark = backup::mark(data_dir).unwrap_or_else(|error| {
+        log::warn!("whether the data were restored from a backup cannot be read: {error} (remedy: look at the data directory's owner)");
+        None
+    })?;
+    log::warn!(
+        "the data were restored on {} from a backup of {}: what was decided about other nodes in between is forgotten here (remedy: \
+         compare kontalk-node trust list with what you remember, and revoke again what you revoked)",
+        mark.restored,
+        mark.made
+    );
+    Some(Restored { made: Timestamp::parse(&mark.made).unwrap_or(Timestamp { millis: 0 }), leapt: false })
 }
 
 /// A kid, and our signatures on that key.

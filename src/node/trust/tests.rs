@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::{Duration, UNIX_EPOCH};
 
 use super::visits::Visited;
-use super::{Trust, TrustReply, TrustRequest};
+use super::{Renewal, RenewalFault, Renewed, Trust, TrustReply, TrustRequest, renew};
 use crate::config;
 use crate::jid::BareJid;
 use crate::pgp::keys::ClientKey;
@@ -28,6 +28,7 @@ struct Node {
     trust: Option<Trust>,
     user: UserRing,
     tls: [u8; 32],
+    words: String,
 }
 
 impl Node {
@@ -37,7 +38,7 @@ impl Node {
         let _ = std::fs::remove_dir_all(&dir);
         std::fs::create_dir_all(&dir).unwrap();
         let key = ServerKey::generate(&name, at(0)).unwrap();
-        std::fs::write(dir.join("key"), key.to_secret_bytes()).unwrap();
+        std::fs::write(dir.join("server-key.pgp"), key.to_secret_bytes()).unwrap();
         let address: BareJid = format!("{:040x}@{name}", u64::from(number) + 1).parse().unwrap();
         let client = ClientKey::numbered(
             0,
@@ -45,25 +46,43 @@ impl Node {
             UNIX_EPOCH + Duration::from_secs(at(1 + u64::from(number)).secs()),
         );
         let user = key.certify(&UserRing::parse(&client.public_ring()).unwrap(), &address, at(100)).unwrap();
-        let mut node = Node { name, dir, trust: None, user, tls: [number; 32] };
+        let mut node = Node { name, dir, trust: None, user, tls: [number; 32], words: String::new() };
         node.start(at(200));
-        node.trust().make_card(at(200)).unwrap();
+        node.words = node.trust().make_card(at(200)).unwrap().unwrap().to_string();
+        let mut account = crate::store::Account::new(at(100));
+        account.fingerprint = Some(node.user.fingerprint().0);
+        node.trust().store.add_account(&address, &account).unwrap();
+        node.trust().store.save_login(&address, node.user.fingerprint().0, &node.user.to_bytes()).unwrap();
         node.trust().round(1, node.tls, at(200));
         node
     }
 
     fn start(&mut self, now: Timestamp) {
-        let key = ServerKey::from_bytes(&std::fs::read(self.dir.join("key")).unwrap()).unwrap();
+        let key = ServerKey::from_bytes(&std::fs::read(self.dir.join("server-key.pgp")).unwrap()).unwrap();
         let store = Store::open(&self.dir.join("store")).unwrap();
         let domain = BareJid::domain(&self.name).unwrap();
         let settings = config::Trust { visitor_logins_per_hour_max: 100_000, ..config::Trust::default() };
         self.trust = Trust::open(&domain, &self.dir, store, Arc::new(key), settings, now).unwrap();
     }
 
-    fn restart(&mut self, now: Timestamp) {
+    fn stop(&mut self) {
         let trust = self.trust.take().unwrap();
         trust.store.close().unwrap();
-        drop(trust);
+    }
+
+    /// Stops, renews its keys by the words, and starts again. The user fetches what was certified.
+    fn renew(&mut self, what: Renewal, now: Timestamp) -> Renewed {
+        self.stop();
+        let renewed = renew(&self.dir, what, &self.words, None, now).unwrap();
+        self.start(now);
+        self.trust().round(0, self.tls, now);
+        let ring = self.trust().store.ring(&self.user.fingerprint().0).unwrap().unwrap();
+        self.user = UserRing::parse(&ring).unwrap();
+        renewed
+    }
+
+    fn restart(&mut self, now: Timestamp) {
+        self.stop();
         self.start(now);
         self.trust().round(0, self.tls, now);
     }
@@ -269,7 +288,7 @@ fn a_key_that_its_owner_revoked_ends_the_trust_by_itself() {
     here.add(&home, at(1000));
     here.admits(&home, at(1001)).unwrap();
     let pinned = here.trust().store.card(&home.domain()).unwrap().unwrap();
-    let key = ServerKey::from_bytes(&std::fs::read(home.dir.join("key")).unwrap()).unwrap();
+    let key = ServerKey::from_bytes(&std::fs::read(home.dir.join("server-key.pgp")).unwrap()).unwrap();
     let revoked = key.revoked_ring(at(1100)).unwrap();
     let card = crate::store::PinnedCard { certificate: revoked, ..pinned };
     let change = crate::store::PeerChange { card: Some(card), ..Default::default() };
@@ -286,4 +305,104 @@ fn visitors_who_were_not_here_for_a_month_are_forgotten() {
     here.admits(&home, at(1001)).unwrap();
     assert!(here.trust().round(60, here.tls, at(1001 + 30 * DAY)).long_gone.is_empty());
     assert_eq!(here.trust().round(60, here.tls, at(1002 + 30 * DAY)).long_gone.len(), 1);
+}
+
+#[test]
+fn a_node_with_rotated_keys_is_trusted_on_without_a_word_of_its_peers_operators() {
+    let (here, mut home) = (Node::new(28), Node::new(29));
+    here.add(&home, at(1000));
+    let before = home.trust().own_card().unwrap();
+    let seq = home.trust().own_reach().unwrap().unwrap().reach().seq;
+    let renewed = home.renew(Renewal::Rotate, at(2000));
+    let after = home.trust().own_card().unwrap();
+    assert_eq!(renewed.card, after.card().id().to_string());
+    assert_eq!((after.card().kid, after.card().generation()), (before.card().kid, 2));
+    assert!(after.card().vote != before.card().vote && after.card().label != before.card().label);
+    let reach = home.trust().own_reach().unwrap().unwrap();
+    assert_eq!((reach.reach().card, reach.reach().seq), (after.card().id(), seq + 1));
+    let outcome = here.trust().introduced(&home.domain(), &home.introduction(), at(2001)).unwrap();
+    assert_eq!(outcome.farewells, []);
+    here.admits(&home, at(2002)).unwrap();
+    // The former card is a step back now.
+    let mut old = crate::trust::Introduction::parse(&home.introduction()).unwrap();
+    (old.card, old.reach) = (before, None);
+    assert!(here.trust().introduced(&home.domain(), &old.to_string(), at(2003)).is_err());
+}
+
+#[test]
+fn a_node_recovered_by_its_words_is_trusted_on_and_the_thiefs_key_is_not() {
+    let (here, mut home) = (Node::new(30), Node::new(31));
+    let other = Node::new(32);
+    here.add(&home, at(1000));
+    home.add(&other, at(1000));
+    here.admits(&home, at(1001)).unwrap();
+    let stolen_key = ServerKey::from_bytes(&std::fs::read(home.dir.join("server-key.pgp")).unwrap()).unwrap();
+    let (old_ring, old_introduction) = (home.user.clone(), home.introduction());
+
+    let renewed = home.renew(Renewal::Recover { stolen: true }, at(2000));
+    assert_eq!((renewed.users, renewed.not_certified), (1, 0));
+    assert_ne!(renewed.fingerprint, stolen_key.fingerprint().to_string());
+    let former = crate::node::identity::former(&home.dir).unwrap();
+    assert!(former.is_revoked() && former.fingerprint() == stolen_key.fingerprint());
+    // Whom it trusted it trusts, by the new key.
+    home.trust().round(1, home.tls, at(2001));
+    assert!(home.certifies(&other, at(2001)));
+
+    // Until the new card is seen nothing changes; then the former key's word is worth nothing, the thief's new one neither.
+    let outcome = here.trust().introduced(&home.domain(), &home.introduction(), at(2002)).unwrap();
+    assert_eq!(outcome.farewells, []);
+    assert!(here.certifies(&home, at(2003)));
+    here.admits(&home, at(2003)).unwrap();
+    let alone = home.user.clone().without_foreign_certifications(&[stolen_key.fingerprint()]);
+    let thief = ClientKey::numbered(
+        1,
+        &format!("Thief <{}>", old_ring.first_address().unwrap()),
+        UNIX_EPOCH + Duration::from_secs(at(1500).secs()),
+    );
+    let thief = UserRing::parse(&thief.public_ring()).unwrap();
+    let thief = stolen_key.certify(&thief, &old_ring.first_address().unwrap(), at(2500)).unwrap();
+    assert_eq!(here.trust().visit(&thief, None, at(2501)).unwrap_err().check(), 7);
+    // What is known of the honest key counts beside what is presented.
+    assert!(here.trust().visit(&alone, None, at(2502)).is_ok());
+    assert!(here.trust().introduced(&home.domain(), &old_introduction, at(2503)).is_err(), "a step back");
+}
+
+#[test]
+fn nothing_is_renewed_with_other_words_or_while_the_node_runs() {
+    let (mut home, other) = (Node::new(33), Node::new(34));
+    let attempt = |words: &str, former: Option<&str>| renew(&home.dir, Renewal::Rotate, words, former, at(2000));
+    assert!(matches!(attempt(&home.words, None), Err(RenewalFault::Open(_))));
+    assert!(matches!(attempt(&other.words, None), Err(RenewalFault::OtherWords)));
+    assert!(matches!(attempt("abandon", None), Err(RenewalFault::Words(_))));
+    assert!(matches!(attempt(&home.words, Some("no card")), Err(RenewalFault::Card(_))));
+    // With nothing but the words and the card that others have, the node comes back without its users.
+    let card = home.introduction();
+    home.stop();
+    let empty = home.dir.join("empty");
+    std::fs::create_dir_all(&empty).unwrap();
+    let what = Renewal::Recover { stolen: false };
+    assert!(matches!(renew(&empty, what, &home.words, None, at(2000)), Err(RenewalFault::NoCard)));
+    let renewed = renew(&empty, what, &home.words, Some(&card), at(2000)).unwrap();
+    assert_eq!(renewed.users, 0);
+    assert!(renew(&empty, Renewal::Rotate, &home.words, None, at(2100)).is_ok());
+}
+
+#[test]
+fn a_restored_node_says_nothing_that_others_may_have_heard_otherwise() {
+    let mut node = Node::new(35);
+    let seq = |node: &Node| node.trust().own_reach().unwrap().unwrap().reach().seq;
+    let before = seq(&node);
+    let mark = node.dir.join("restored.json");
+    let text = format!("{{\"made\":\"{}\",\"restored\":\"{}\"}}", at(300), at(900));
+    std::fs::write(&mark, text).unwrap();
+    node.restart(at(900));
+    assert_eq!(seq(&node), before + 1 + 600 / 60 + 1000, "whatever was made in between is below it");
+    // Once; and the mark stays until the new number is durable, should the power fail.
+    node.trust().round(1, node.tls, at(960));
+    assert_eq!(seq(&node), before + 1011);
+    assert!(mark.exists());
+    node.trust().restored_seen_to();
+    assert!(!mark.exists());
+    node.restart(at(1000));
+    assert_eq!(seq(&node), before + 1011);
 }

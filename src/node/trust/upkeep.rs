@@ -33,10 +33,13 @@ pub(in crate::node) async fn keep(trust: Arc<Trust>, certificate: Arc<OwnCertifi
         let (office, tls) = (trust.clone(), certificate.facts().spki_sha256);
         let round = work(move || office.round(minute, tls, Timestamp::from_system(SystemTime::now()))).await;
         let Round { ticket, farewells, gone, long_gone } = round;
-        if let Some(ticket) = ticket
-            && let Err(error) = trust.store.commit(ticket).await
-        {
-            log::error!("trust: what was decided is not kept: {error}");
+        let kept = match ticket {
+            Some(ticket) => trust.store.commit(ticket).await,
+            None => Ok(()),
+        };
+        match kept {
+            Ok(()) => trust.restored_seen_to(),
+            Err(error) => log::error!("trust: what was decided is not kept: {error}"),
         }
         trust.send_away(&inbox, farewells).await;
         for (account, home, end) in gone {

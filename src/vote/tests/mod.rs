@@ -5,6 +5,7 @@ mod rules;
 mod simulated;
 mod texts;
 mod vectors;
+mod wire;
 
 use std::collections::BTreeMap;
 

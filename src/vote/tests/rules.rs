@@ -438,12 +438,14 @@ fn proof_of_a_double_vote_takes_the_vote_away_and_makes_a_ban_easier() {
     assert_eq!(check(&world, ban), Ok(()), "⌊6/2⌋+1 with evidence, where five were needed");
 
     // Proof against somebody else, or by a key that is not the node's, does not help.
-    let other = double_vote(&world, &names[5], 1, &keys(&names[5]).vote());
-    let proposal = world.proposal(Kind::StripVote, was(), Some(member(accused, Role::Associate, "-")), &names[2]);
-    let proposal = Proposal { evidence: [other.id()].into(), ..proposal };
-    world.pool.take_evidence(&world.chain, other).unwrap();
-    let id = world.open(proposal).unwrap();
-    assert_eq!(check(&world, id), Err(Want::Ballots(id).into()));
+    {
+        let other = double_vote(&world, &names[5], 1, &keys(&names[5]).vote());
+        let proposal = world.proposal(Kind::StripVote, was(), Some(member(accused, Role::Associate, "-")), &names[2]);
+        let proposal = Proposal { evidence: [other.id()].into(), ..proposal };
+        world.pool.take_evidence(&world.chain, other).unwrap();
+        let id = world.open(proposal).unwrap();
+        assert_eq!(check(&world, id), Err(Want::Ballots(id).into()));
+    }
     let forged = double_vote(&world, accused, 1, &Keys { age: 9, ..keys(accused) }.vote());
     assert!(!world.chain.counts(&forged));
     assert_eq!(world.pool.take_evidence(&world.chain, forged), Err(Refusal::NotNeeded));

@@ -56,7 +56,7 @@ fn a_state_has_one_text() {
         (text.replace("proto 1", "proto 1 2"), wrong_line),
         (text.replace("param charter ", "param charter 00"), wrong_line),
         // One node is not both.
-        (text.to_string().replace("banned e.example", "banned a.example"), TextError::NotCanonical),
+        (text.replace("banned e.example", "banned a.example"), TextError::NotCanonical),
     ] {
         assert_eq!(State::parse(&wrong), Err(error), "{wrong}");
     }
@@ -155,6 +155,10 @@ fn epochs_have_one_text() {
         state: StateHash([5; 32]),
     };
     let one = genesis.to_text();
+    let found = CertifiedEpoch::found(genesis.clone(), &[&keys("a.example").vote()]).to_text();
+    let two_ends = found.replacen("\n\n", "\n\n— x\n\n", 1);
+    assert_eq!(CertifiedEpoch::parse(two_ends.as_bytes()), Err(TextError::Line("certificate")));
+    assert_eq!(CertifiedEpoch::parse(one.as_bytes()), Err(TextError::Line("certificate")));
     assert_eq!(Epoch::parse(&one), Ok(Epoch::Genesis(genesis)));
     let other = decision.to_text();
     assert_eq!(Epoch::parse(&other), Ok(Epoch::Decision(decision)));
