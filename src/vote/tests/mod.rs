@@ -2,6 +2,7 @@
 
 mod growing;
 mod rules;
+mod simulated;
 mod texts;
 mod vectors;
 mod wire;
