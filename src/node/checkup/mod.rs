@@ -133,6 +133,7 @@ fn certificate(config: &Config) -> CertificateFact {
     let source = match &config.tls {
         Some(files) => CertificateSource::Files { certificate: files.certificate.clone(), key: files.key.clone() },
         None if !config.data_dir.join(SELF_MADE_CERTIFICATE).exists() => return CertificateFact::NotMadeYet,
+        None if config.acme.is_some() => CertificateSource::Ordered { dir: config.data_dir.clone() },
         None => CertificateSource::SelfMade { dir: config.data_dir.clone() },
     };
     let (facts, judged) =
@@ -154,7 +155,8 @@ fn certificate(config: &Config) -> CertificateFact {
     CertificateFact::Read {
         not_after_secs: secs(facts.not_after),
         not_before_secs: secs(facts.not_before),
-        self_made: config.tls.is_none(),
+        // Until an authority has given one, a node that asks for one uses its own.
+        self_made: config.tls.is_none() && (config.acme.is_none() || facts.self_signed),
         chain_fault,
     }
 }
