@@ -52,7 +52,7 @@ fn what_is_unset_is_set_in_its_place() {
         ("c2s.listen_tls", "[]", "[c2s]\n", "[c2s]\nlisten_tls = []\n"),
         ("sms.http.vonage.user", "\"me\"", "#[sms.http.vonage]\n", "[sms.http.vonage]\n"),
         ("sms.http.vonage.user", "\"me\"", "#user = \"abcd1234\"\n", "user = \"me\"\n"),
-        ("acme.challenge", "\"http-01\"", "#challenge = \"http-01\"\n", "challenge = \"http-01\"\n"),
+        ("acme.challenge", "\"http-01\"", "", "[acme]\nchallenge = \"http-01\"\n"),
         ("data_dir", "\"/x\"", "admin@example.org\"]\n", "admin@example.org\"]\ndata_dir = \"/x\"\n"),
     ] {
         let filled = fill(SAMPLE, SAMPLE, &[setting(key, value)]).unwrap();
