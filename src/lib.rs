@@ -29,7 +29,7 @@
 //! | | [`federation`] | other servers: their streams, who they are, what waits for them | words router |
 //! | | [`upload`] | who may put which file where | words |
 //! | | [`acme`] | certificates from an authority: what to ask next, what answers mean, when | words |
-//! | | [`setup`] | an operator's answers to a configuration, and what is left to do | words |
+//! | | [`setup`] | an operator's answers to a configuration, and what is left to do | words acme |
 //! | | [`doctor`] | what is found around a node, judged, with the remedy | words setup |
 //! | edges | [`store`] | sole user of sled: typed decisions, one transaction each | words roster archive router stream pubsub push trust federation dispatch |
 //! | | [`net`] | sole user of rustls: listeners, TLS, transport | limits |

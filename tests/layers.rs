@@ -30,7 +30,7 @@ const MAP: &[(&str, &str, &str)] = &[
     ("decisions", "federation", "words router"),
     ("decisions", "upload", "words"),
     ("decisions", "acme", "words"),
-    ("decisions", "setup", "words"),
+    ("decisions", "setup", "words acme"),
     ("decisions", "doctor", "words setup"),
     ("edges", "store", "words roster archive router stream pubsub push trust federation dispatch"),
     ("edges", "net", "limits"),

@@ -3,7 +3,8 @@
 use std::fmt;
 use std::net::IpAddr;
 
-use super::{Certificate, Challenge, Codes, Plan};
+use super::{Certificate, Codes, Plan};
+use crate::acme::Challenge;
 use crate::jid::BareJid;
 
 /// How a node is to be reached from outside.

@@ -18,6 +18,7 @@ mod tests;
 
 use std::net::{IpAddr, SocketAddr};
 
+use crate::acme::Challenge;
 use crate::jid::BareJid;
 
 /// What was answered so far, each in the words of the flag of the same name; nothing checked yet.
@@ -87,15 +88,6 @@ pub enum Certificate {
     Files,
     /// The node makes one: for trials.
     SelfSigned,
-}
-
-/// How the domain is proved to an authority.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs)] // Their names in the protocol, RFC 8555 and RFC 8737.
-pub enum Challenge {
-    Http01,
-    TlsAlpn01,
-    Dns01,
 }
 
 /// How codes go out.
@@ -248,14 +240,10 @@ impl Draft {
     }
 
     fn challenge(&self) -> Result<Challenge, String> {
-        match self.challenge.as_deref() {
-            None | Some("http-01") => Ok(Challenge::Http01),
-            Some("tls-alpn-01") => Ok(Challenge::TlsAlpn01),
-            Some("dns-01") => Ok(Challenge::Dns01),
-            Some(_) => {
-                Err("there is no such challenge (remedy: --acme-challenge http-01, tls-alpn-01 or dns-01)".to_owned())
-            }
-        }
+        let Some(name) = self.challenge.as_deref() else { return Ok(Challenge::Http01) };
+        Challenge::of_name(name).ok_or_else(|| {
+            "there is no such challenge (remedy: --acme-challenge http-01, tls-alpn-01 or dns-01)".to_owned()
+        })
     }
 
     fn codes(&self) -> Result<Codes, String> {
@@ -366,17 +354,6 @@ impl Draft {
             }
         }
         settings
-    }
-}
-
-impl Challenge {
-    /// Its name in the protocol and in the configuration.
-    pub fn name(self) -> &'static str {
-        match self {
-            Challenge::Http01 => "http-01",
-            Challenge::TlsAlpn01 => "tls-alpn-01",
-            Challenge::Dns01 => "dns-01",
-        }
     }
 }
 
