@@ -162,7 +162,7 @@ fn v3_over_the_bound_there_are_forks_and_proofs() {
             figures.proved
         );
         assert_eq!(figures.same_round, figures.proved);
-        let bound = 2 * kontalk_node::vote::ordering::quorum(n) - n;
+        let bound = 2 * kontalk_node::vote::quorum(n) - n;
         assert!(rogue >= bound || figures.forks == 0, "n = {n} forks below its bound");
         forks += figures.forks;
     }

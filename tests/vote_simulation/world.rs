@@ -11,8 +11,9 @@ use std::sync::Arc;
 
 use kontalk_node::vote::ordering::{
     Action, Certificate, Electorate, Entry, Message, Ordering, Phase, Said, Signature, Texts, Timer, Validity, ValueId,
-    Voter, quorum,
+    Voter,
 };
+use kontalk_node::vote::quorum;
 
 use super::attack::Attacker;
 use super::dice::{Dice, mix};

@@ -6,21 +6,12 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 
 use super::message::Voter;
+use crate::vote::threshold::{one_honest, quorum};
 
 /// Voters of one network. Everybody counts everybody's votes; more than this is a network of associates.
 pub const VOTERS_MAX: usize = 1024;
 /// No round is waited for longer than this in one phase.
 pub const PATIENCE_MAX: Duration = Duration::from_secs(3600);
-
-/// How many of `n` voters decide: ⌊2n/3⌋ + 1.
-pub const fn quorum(n: usize) -> usize {
-    2 * n / 3 + 1
-}
-
-/// How many of `n` voters have at least one among them who keeps to the rules, as long as a quorum does: n − q(n) + 1.
-pub const fn weak_quorum(n: usize) -> usize {
-    n + 1 - quorum(n)
-}
 
 /// How long a phase of a round lasts that began with `first`: longer with each round, up to [`PATIENCE_MAX`].
 pub fn patience(first: Duration, round: u32) -> Duration {
@@ -88,7 +79,7 @@ impl Electorate {
 
     /// n − q(n) + 1.
     pub fn weak_quorum(&self) -> usize {
-        weak_quorum(self.n())
+        one_honest(self.n())
     }
 
     /// The voter with this key id.

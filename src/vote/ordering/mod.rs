@@ -41,7 +41,7 @@ mod tally;
 #[cfg(test)]
 mod tests;
 
-pub use electorate::{Electorate, ElectorateError, PATIENCE_MAX, VOTERS_MAX, patience, quorum, weak_quorum};
+pub use electorate::{Electorate, ElectorateError, PATIENCE_MAX, VOTERS_MAX, patience};
 pub use guard::Guard;
 pub use journal::{Entry, Said};
 pub use machine::{Action, Ordering, Refusal, Step, Texts, Timer, Validity};

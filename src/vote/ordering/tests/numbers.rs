@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use sha2::{Digest, Sha256};
 
-use crate::vote::ordering::{Electorate, ElectorateError, Guard, PATIENCE_MAX, Voter, patience, quorum, weak_quorum};
+use crate::vote::ordering::{Electorate, ElectorateError, Guard, PATIENCE_MAX, Voter, patience};
+use crate::vote::{one_honest, quorum};
 
 #[test]
 fn the_thresholds_are_those_of_the_design() {
@@ -12,10 +13,10 @@ fn the_thresholds_are_those_of_the_design() {
     let large = [(16, 11), (20, 14), (50, 34), (100, 67), (300, 201), (1000, 667)];
     for (n, q) in table.into_iter().chain(large) {
         assert_eq!(quorum(n), q, "n = {n}");
-        assert_eq!(weak_quorum(n), n - q + 1, "n = {n}");
+        assert_eq!(one_honest(n), n - q + 1, "n = {n}");
         let rogue = (n - 1) / 3;
         assert!(q <= n - rogue, "a third that is silent stops nothing, n = {n}");
-        assert!(rogue < weak_quorum(n), "a third alone moves nobody, n = {n}");
+        assert!(rogue < one_honest(n), "a third alone moves nobody, n = {n}");
         assert!(rogue < 2 * q - n, "two quorums share an honest voter, n = {n}");
     }
 }
