@@ -101,7 +101,6 @@ fn watchdog(usec: &OsStr, wanted_pid: &OsStr, pid: u32) -> Option<Duration> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
 

@@ -8,8 +8,6 @@ mod keys;
 mod person;
 mod support;
 
-use std::fs;
-use std::path::PathBuf;
 use std::process::Command;
 
 use kontalk_node::limits::KEY_QUESTIONS_PER_NETWORK;
@@ -18,6 +16,7 @@ use kontalk_node::xml::ns;
 use person::Person;
 use sha1::{Digest, Sha1};
 use support::client::Connect;
+use support::gnupg::GnupgHome;
 use support::http::Http;
 use support::node::{DOMAIN, Node, NodeOptions};
 
@@ -44,35 +43,29 @@ fn wkd_hash(name: &str) -> String {
 
 /// Runs a program that must be there; gives what it printed if it succeeded.
 fn run(program: &str, arguments: &[&str]) -> Result<Vec<u8>, String> {
-    let done = Command::new(program).args(arguments).output();
-    let done = done.unwrap_or_else(|error| panic!("{program}: {error} (remedy: apt-get install gnupg dirmngr sq)"));
+    let mut command = Command::new(program);
+    command.args(arguments);
+    output(command)
+}
+
+fn output(mut command: Command) -> Result<Vec<u8>, String> {
+    let done = command.output();
+    let done = done.unwrap_or_else(|error| panic!("{command:?}: {error} (remedy: apt-get install gnupg dirmngr sq)"));
     if done.status.success() { Ok(done.stdout) } else { Err(String::from_utf8_lossy(&done.stderr).into_owned()) }
 }
 
 /// GnuPG with a home of its own.
-struct Gpg(PathBuf);
+struct Gpg(GnupgHome);
 
 impl Gpg {
     fn new(name: &str) -> Gpg {
-        use std::os::unix::fs::DirBuilderExt;
-        let path = std::env::temp_dir().join(format!("gpg-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
-        Gpg(path)
+        Gpg(GnupgHome::new(name))
     }
 
     fn run(&self, arguments: &[&str]) -> Result<String, String> {
-        let mut all = vec!["--homedir", self.0.to_str().unwrap(), "--batch", "--quiet", "--no-tty", "--with-colons"];
-        all.extend(arguments);
-        run("gpg", &all).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
-    }
-}
-
-impl Drop for Gpg {
-    fn drop(&mut self) {
-        // What it started belongs to this home and would outlive it.
-        let _ = Command::new("gpgconf").arg("--homedir").arg(&self.0).args(["--kill", "all"]).output();
-        let _ = fs::remove_dir_all(&self.0);
+        let mut command = self.0.gpg();
+        command.arg("--with-colons").args(arguments);
+        output(command).map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
     }
 }
 

@@ -23,6 +23,7 @@ use kontalk_node::xml::{Element, ns};
 use person::Person;
 use serde_json::Value;
 use support::client::{Client, Connect, Lost};
+use support::gnupg::GnupgHome;
 use support::node::{DOMAIN, Node, NodeOptions};
 use support::{body, secret};
 
@@ -530,39 +531,27 @@ fn files(dir: &std::path::Path) -> Vec<PathBuf> {
 }
 
 /// GnuPG with a home of its own.
-struct Gpg(PathBuf);
+struct Gpg(GnupgHome);
 
 impl Gpg {
     fn new(name: &str) -> Gpg {
-        use std::os::unix::fs::DirBuilderExt;
-        let path = std::env::temp_dir().join(format!("gpg-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&path);
-        fs::DirBuilder::new().mode(0o700).create(&path).unwrap();
-        Gpg(path)
+        Gpg(GnupgHome::new(name))
     }
 
     fn run(&self, arguments: &[&str]) -> String {
-        let mut command = Command::new("gpg");
-        command.arg("--homedir").arg(&self.0).args(["--batch", "--quiet", "--no-tty"]).args(arguments);
+        let mut command = self.0.gpg();
+        command.args(arguments);
         output(command, "gnupg")
     }
 
     fn import(&self, ring: &[u8]) {
-        let file = self.0.join("input");
+        let file = self.0.0.join("input");
         fs::write(&file, ring).unwrap();
         self.run(&["--import", file.to_str().unwrap()]);
     }
 
     fn signatures(&self, fingerprint: &str) -> String {
         self.run(&["--with-colons", "--check-signatures", fingerprint])
-    }
-}
-
-impl Drop for Gpg {
-    fn drop(&mut self) {
-        // The agent, if one was started, belongs to this home and would outlive it.
-        let _ = Command::new("gpgconf").arg("--homedir").arg(&self.0).args(["--kill", "all"]).output();
-        let _ = fs::remove_dir_all(&self.0);
     }
 }
 

@@ -31,7 +31,6 @@ pub(super) fn steps_from(found: u32, steps: &[Step]) -> Option<&[Step]> {
 }
 
 #[cfg(test)]
-#[allow(clippy::unwrap_used, clippy::expect_used, clippy::panic, clippy::indexing_slicing)]
 mod tests {
     use super::*;
     use crate::store::schema::VERSION;

@@ -10,6 +10,7 @@
 pub mod client;
 pub mod component;
 pub mod figures;
+pub mod gnupg;
 pub mod http;
 pub mod login;
 pub mod modem_pty;
